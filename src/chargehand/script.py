@@ -1,0 +1,41 @@
+"""RenderedScript: the bytes that run on one host, and how they are to be run."""
+
+import hashlib
+from dataclasses import dataclass
+
+from chargehand.connection import Become
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderedScript:
+    """The bytes that run on one host.
+
+    Attributes:
+        content: Exactly what arrives on the host; carriage returns and a missing last newline are kept.
+        become: How the effective user is taken on; None runs it as the user who logged in.
+        timeout_s: Seconds the script may run, from its start; None for ever.
+        idle_timeout_s: Seconds it may stay silent; None for ever.
+    """
+
+    content: bytes
+    become: Become | None = None
+    timeout_s: float | None = None
+    idle_timeout_s: float | None = None
+
+    @property
+    def sha256(self) -> str:
+        """Of the content, in hex: what a run is recognised by."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def interpreter(self) -> tuple[str, ...]:
+        """The program that reads the script, with its one argument, by the kernel's ``#!`` rule.
+
+        No ``#!`` line means ``/bin/sh``. Naming it ourselves lets a script run from a folder mounted
+        noexec.
+        """
+        if not self.content.startswith(b"#!"):
+            return ("/bin/sh",)
+        line = self.content[2:].split(b"\n", 1)[0].decode("utf-8", "surrogateescape").strip(" \t\r")
+        words = line.split(None, 1)
+        return tuple(words) if words else ("/bin/sh",)
