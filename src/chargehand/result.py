@@ -50,7 +50,7 @@ class CapturedOutput:
         return self.size_bytes - len(self.head) - len(self.tail)
 
     def text(self) -> str:
-        """The stream as text: undecodable bytes as ``\\xNN``, a cut told in a line of its own."""
+        r"""The stream as text: undecodable bytes as ``\xNN``, a cut told in a line of its own."""
         head = self.head.decode("utf-8", "backslashreplace")
         if not self.elided_bytes and not self.tail:
             return head
