@@ -1,0 +1,42 @@
+"""What every test may ask for: a clean environment, a real sshd, root."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sshd import PROGRAM, ROOT, Sshd
+
+KEPT = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "CI", "VIRTUAL_ENV", "HYPOTHESIS_PROFILE")
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests see no variable of whoever runs them, save what programs need to be found."""
+    for name in list(os.environ):
+        if name not in KEPT and not name.startswith(("PYTEST_", "COVERAGE_", "COV_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("LANG", "C.UTF-8")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what this machine cannot run, unless it is a CI machine, which must be able to."""
+    missing = [
+        reason
+        for marker, available, reason in (
+            ("sshd", PROGRAM, "sshd is not installed"),
+            ("root", ROOT, "not root"),
+        )
+        if item.get_closest_marker(marker) and not available
+    ]
+    if missing:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(", ".join(missing))
+
+
+@pytest.fixture(scope="session")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    """One sshd for all tests of this process; a test that changes a server makes its own."""
+    folder: Path = tmp_path_factory.mktemp("sshd")
+    with Sshd(folder) as server:
+        yield server
