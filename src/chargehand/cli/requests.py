@@ -1,0 +1,147 @@
+"""Requests: what a parsed command line asks for, one small value per command."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from chargehand.secret import Secret
+
+
+@dataclass(frozen=True, kw_only=True)
+class InventoryRequest:
+    """Which inventory to look at: ``-i`` sources, else the project's."""
+
+    inventory: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectionRequest(InventoryRequest):
+    """Which hosts of a job's targeting, and with which input values."""
+
+    limit: str | None
+    exclude: str | None
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchRequest(InventoryRequest):
+    """How hosts are reached and how a run is told of; what ``run`` and ``exec`` share."""
+
+    lab: int | None
+    forks: int | None
+    user: str | None
+    ask_pass: bool
+    ask_become_pass: bool
+    private_key: Path | None
+    become: bool
+    become_user: str | None
+    output: Literal["text", "json", "ndjson"]
+    verbose: int
+    list_hosts: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRequest(LaunchRequest, SelectionRequest):
+    """``chargehand run``."""
+
+    files: tuple[str, ...]
+    check: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecRequest(LaunchRequest):
+    """``chargehand exec``."""
+
+    query: str
+    command: tuple[str, ...]
+    exclude: str | None
+    timeout: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidateRequest(InventoryRequest):
+    """``chargehand validate``."""
+
+    files: tuple[str, ...]
+    format: Literal["text", "json", "github", "sarif", "junit"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanRequest(SelectionRequest):
+    """``chargehand plan``."""
+
+    files: tuple[str, ...]
+    output: Literal["text", "json"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderRequest(SelectionRequest):
+    """``chargehand render``."""
+
+    file: str
+    output: Literal["text", "json"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostsRequest(InventoryRequest):
+    """``chargehand hosts``; the words are a query, or ``explain HOST VAR``."""
+
+    words: tuple[str, ...]
+    output: Literal["text", "json"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListRequest:
+    """``chargehand templates``, ``features`` and ``bookmarks``."""
+
+    output: Literal["text", "json"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchemaRequest:
+    """``chargehand schema``, and ``schema build``."""
+
+    action: Literal["build"] | None
+    check: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class InitRequest:
+    """``chargehand init``."""
+
+    folder: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabUpRequest(InventoryRequest):
+    """``chargehand lab up``."""
+
+    hosts: str
+    foreground: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabRequest:
+    """``chargehand lab down`` and ``lab status``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorRequest(InventoryRequest):
+    """``chargehand doctor``."""
+
+    output: Literal["text", "json"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompletionRequest:
+    """``chargehand completion``."""
+
+    shell: Literal["bash", "zsh", "fish"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passwords:
+    """What was asked for at the terminal."""
+
+    ssh: Secret | None = None
+    become: Secret | None = None
