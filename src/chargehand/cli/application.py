@@ -109,12 +109,13 @@ def _tell(error: ChargehandError) -> None:
 
 
 def _tell_defect(error: Exception, *, whole: bool) -> None:
-    """A defect in one line; its message may quote a value, so only the traceback that was asked for has it."""
+    """A defect in one line, without its message, which may quote a value; the whole only when asked for."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     if whole:
         screen.note("".join(traceback.format_exception(error)))
+    where = f"{frame.name} ({frame.filename}:{frame.lineno})"
     screen.note(
-        f"chargehand: internal error: {type(error).__name__} in {frame.name} ({frame.filename}:{frame.lineno})\n"
+        f"chargehand: internal error: {type(error).__name__} in {where}\n"
         "  = this is a defect of chargehand: please report it"
         + ("" if whole else ", with what the same command says with --traceback")
     )

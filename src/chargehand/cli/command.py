@@ -30,7 +30,7 @@ class Command(click.Command):
         request: Callable[..., object],
         answer: str,
         params: Sequence[click.Parameter],
-        help: str,  # noqa: A002 - click's own name for it
+        help: str,
     ) -> None:
         super().__init__(name, params=[*params, traceback_option()], help=help)
         self.request = request

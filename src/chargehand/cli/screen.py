@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import IO
@@ -10,15 +9,12 @@ from typing import IO
 import click
 
 from chargehand.errors import Problem
-
-# Everything a terminal obeys instead of showing: C0 without tab and line feed, DEL, C1, and the marks
-# that reorder text.
-_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+from chargehand.escape import escape, escape_bytes, escape_line
 
 
 def say(text: str) -> None:
     """A result, as a line of its own on stdout."""
-    click.echo(safe(text))
+    click.echo(escape(text))
 
 
 def say_json(value: object) -> None:
@@ -29,14 +25,14 @@ def say_json(value: object) -> None:
 def say_bytes(content: bytes) -> None:
     """Bytes as they are, unless a terminal would read them."""
     if sys.stdout.isatty():
-        click.echo(safe(content.decode("utf-8", "backslashreplace")), nl=False)
+        click.echo(escape_bytes(content), nl=False)
     else:
         click.echo(content, nl=False)
 
 
 def say_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Rows under their heads in columns as wide as needed; the last column is not padded."""
-    cells = [list(map(safe, row)) for row in (list(heads), *map(list, rows))]
+    cells = [[escape_line(cell) for cell in row] for row in (list(heads), *map(list, rows))]
     widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
     for row in cells:
         padded = [cell.ljust(width) for cell, width in zip(row[:-1], widths[:-1], strict=True)]
@@ -45,21 +41,18 @@ def say_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def note(text: str) -> None:
     """Anything that is not the result: a line on stderr."""
-    click.echo(safe(text), err=True)
+    click.echo(escape(text), err=True)
 
 
 def note_problem(problem: Problem) -> None:
     """A problem on stderr, its severity in colour."""
-    text = safe(problem.text())
+    text = escape(problem.text())
     if colour_wanted(sys.stderr, os.environ):
         shade = "red" if problem.severity == "error" else "yellow"
-        text = text.replace(f"{problem.severity}:", click.style(f"{problem.severity}:", fg=shade, bold=True), 1)
+        text = text.replace(
+            f"{problem.severity}:", click.style(f"{problem.severity}:", fg=shade, bold=True), 1
+        )
     click.echo(text, err=True, color=True)
-
-
-def safe(text: str) -> str:
-    r"""The text with everything a terminal would obey written out, as ``\x1b``."""
-    return _OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def colour_wanted(stream: IO[str], environ: Mapping[str, str]) -> bool:

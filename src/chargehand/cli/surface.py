@@ -50,7 +50,10 @@ EXEC = Command(
         options.exclude(),
         *options.launch(),
         click.Option(
-            ["--timeout"], type=click.IntRange(min=1), metavar="SECONDS", help="How long it may run, per host."
+            ["--timeout"],
+            type=click.IntRange(min=1),
+            metavar="SECONDS",
+            help="How long it may run, per host.",
         ),
     ],
     help="""Run one command on hosts, without a file.
@@ -164,7 +167,7 @@ Examples:
 )
 
 
-def _list(name: str, help: str) -> Command:  # noqa: A002 - as `Command` calls it
+def _list(name: str, help: str) -> Command:
     return Command(
         name,
         request=requests.ListRequest,
@@ -227,7 +230,9 @@ INIT = Command(
     request=requests.InitRequest,
     answer="init:init",
     params=[
-        click.Argument(["folder"], default=".", type=click.Path(file_okay=False, path_type=Path), metavar="[DIR]")
+        click.Argument(
+            ["folder"], default=".", type=click.Path(file_okay=False, path_type=Path), metavar="[DIR]"
+        )
     ],
     help="""Write a small working project into DIR (here by default); never overwrites a file.
 

@@ -122,7 +122,7 @@ class Lab:
         """Run the servers in the foreground until interrupted; the exit code."""
         self._prepare()
         with suppress(KeyboardInterrupt):
-            subprocess.run([*self._command(), "--foreground"], check=False)
+            subprocess.run([*self._command(), "--foreground"], check=False)  # noqa: S603 - this very program
         return 0
 
     @property
@@ -150,7 +150,7 @@ class Lab:
     def _spawn(self, *, detached: bool) -> subprocess.Popen[bytes]:
         self._prepare()
         with self.log.open("ab") as log:
-            child = subprocess.Popen(
+            child = subprocess.Popen(  # noqa: S603 - this very program
                 [*self._command(), *(["--detached"] if detached else [])],
                 stdin=subprocess.DEVNULL if detached else subprocess.PIPE,
                 stdout=subprocess.PIPE,

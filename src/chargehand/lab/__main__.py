@@ -29,7 +29,8 @@ class EmbeddedHosts:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._names: dict[int, str] = {}  # the port a client came in by says which host it asked for
-        self._running: set[asyncio.subprocess.Process] = set()
+        self._sessions: set[asyncio.Task[None]] = set()
+        self._grace_s = _GRACE_S
         self._acceptors: list[asyncssh.SSHAcceptor] = []
 
     async def open(self) -> None:
@@ -62,10 +63,18 @@ class EmbeddedHosts:
         """Stop listening and end everything that still runs."""
         for acceptor in self._acceptors:
             acceptor.close()
-        for child in tuple(self._running):
-            await _end(child, grace_s=1.0)
+        self._grace_s = 1.0
+        for session in self._sessions:
+            session.cancel()
+        await asyncio.gather(*self._sessions, return_exceptions=True)
 
     async def _serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        session = asyncio.create_task(self._run(process))
+        self._sessions.add(session)
+        session.add_done_callback(self._sessions.discard)
+        await asyncio.shield(session)
+
+    async def _run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         name = self._names[process.get_extra_info("sockname")[1]]
         command = process.command
         home = self._folder / "homes" / name
@@ -80,7 +89,6 @@ class EmbeddedHosts:
             cwd=home,
             env=_environment(name, home),
         )
-        self._running.add(child)
         relay = asyncio.create_task(_relay(process, child))
         gone = asyncio.create_task(process.channel.wait_closed())
         try:
@@ -89,14 +97,13 @@ class EmbeddedHosts:
             for task in (relay, gone):
                 task.cancel()
             await asyncio.gather(relay, gone, return_exceptions=True)
-            await _end(child, grace_s=_GRACE_S)
-            self._running.discard(child)
+            await _end(child, grace_s=self._grace_s)
             process.close()
 
     def _write_inventory(self, hosts: Sequence[dict[str, object]], ports: Sequence[int]) -> None:
         leaves: dict[str, object] = {}
         children: dict[str, dict[str, dict[str, object]]] = {}
-        known_hosts = shlex.quote(f"UserKnownHostsFile={self._folder / 'known_hosts'}")
+        known_hosts = shlex.quote(f'UserKnownHostsFile="{self._folder / "known_hosts"}"')
         for host, port in zip(hosts, ports, strict=True):
             name, own, groups = host["name"], host["vars"], host["groups"]
             if not (isinstance(name, str) and isinstance(own, dict) and isinstance(groups, list)):
@@ -116,9 +123,7 @@ class EmbeddedHosts:
         draft.replace(self._folder / "inventory.json")
 
 
-async def _relay(
-    process: asyncssh.SSHServerProcess[bytes], child: asyncio.subprocess.Process
-) -> None:
+async def _relay(process: asyncssh.SSHServerProcess[bytes], child: asyncio.subprocess.Process) -> None:
     """Carry bytes both ways until the child has ended and all it printed is sent; then its status."""
     if child.stdin is None or child.stdout is None or child.stderr is None:
         raise RuntimeError("a child without its three pipes")
