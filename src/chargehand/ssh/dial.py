@@ -1,0 +1,140 @@
+"""Dial: from an address, or a proxy command, to a connected socket, each step with a deadline."""
+
+import contextlib
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+from chargehand.provider import Unreachable
+from chargehand.ssh.failure import network
+from chargehand.ssh.interrupt import Interrupt
+from chargehand.ssh.wire import Wire
+
+USER_TIMEOUT_S = 30
+
+Where = tuple[object, ...]
+Address = tuple[socket.AddressFamily, Where]
+
+
+def resolve(name: str, port: int, timeout_s: float, interrupt: Interrupt) -> list[Address]:
+    """The addresses of a name, asked for in a thread of its own: the system's resolver knows no deadline.
+
+    Raises:
+        Unreachable: No such name, or no answer in time; code ``dns``.
+    """
+    found: list[Address] = []
+    trouble: list[OSError] = []
+    answered = threading.Event()
+
+    def ask() -> None:
+        try:
+            answers = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+            found.extend((family, where) for family, _, _, _, where in answers)
+        except (OSError, UnicodeError) as error:
+            trouble.append(error if isinstance(error, OSError) else OSError(f"no host name: {error}"))
+        answered.set()
+
+    if _is_numeric(name):
+        ask()
+    else:
+        threading.Thread(target=ask, name=f"chargehand-resolve {name}", daemon=True).start()
+        with interrupt.calling(answered.set):
+            if not answered.wait(timeout_s):
+                words = f"{name}: the name was not resolved within {timeout_s:g} s"
+                raise Unreachable("dns", words, again=True)
+    if trouble:
+        raise network(trouble[0], name)
+    return found
+
+
+def connect(name: str, port: int, timeout_s: float, interrupt: Interrupt) -> socket.socket:
+    """A TCP connection to the first address of `name` that answers; all of them share the deadline.
+
+    Raises:
+        Unreachable: None did; the last one's failure.
+    """
+    end = time.monotonic() + timeout_s
+    addresses = resolve(name, port, timeout_s, interrupt)
+    failure = Unreachable("dns", f"{name}: the name has no address")
+    for number, (family, where) in enumerate(addresses):
+        share_s = max(0.1, (end - time.monotonic()) / (len(addresses) - number))
+        try:
+            return _connect(family, where, share_s, interrupt)
+        except OSError as error:
+            failure = network(error, f"{where[0]} port {where[1]}", timeout_s=timeout_s)
+    raise failure
+
+
+def _connect(
+    family: socket.AddressFamily, where: Where, timeout_s: float, interrupt: Interrupt
+) -> socket.socket:
+    line = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_S * 1000)
+        line.settimeout(timeout_s)
+        with interrupt.calling(lambda: _shut(line)):
+            line.connect(where)
+    except BaseException:
+        line.close()
+        raise
+    return line
+
+
+class ProxyCommand:
+    """A running proxy command: a pair of sockets joins its stdin and stdout to the Wire."""
+
+    def __init__(self, command: str) -> None:
+        self.socket, theirs = socket.socketpair()
+        self._words = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the command
+        try:
+            self._program = subprocess.Popen(  # noqa: S603 - the user's own ssh_config, or allowed by a setting
+                ["/bin/sh", "-c", f"exec {command}"],
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                stderr=self._words,
+                start_new_session=True,
+            )
+        except OSError:
+            self._words.close()
+            self.socket.close()
+            raise
+        finally:
+            theirs.close()
+
+    def said(self) -> str:
+        """The last line it wrote to stderr."""
+        self._words.seek(0)
+        lines = self._words.read(1 << 16).decode("utf-8", "replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+    def close(self) -> None:
+        """End it; its socket is closed by the Wire."""
+        self._program.terminate()
+        try:
+            self._program.wait(2)
+        except subprocess.TimeoutExpired:
+            self._program.kill()
+            self._program.wait()
+        self._words.close()
+
+
+def wire(line: socket.socket, keepalive_s: float) -> Wire:
+    """A Wire over a socket; it gives up when nothing can be sent for as long as three keepalives take."""
+    return Wire(line, stall_s=3 * keepalive_s)
+
+
+def _is_numeric(name: str) -> bool:
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError):
+            socket.inet_pton(family, name.partition("%")[0])
+            return True
+    return False
+
+
+def _shut(line: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        line.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,115 @@
+"""Failure: everything that goes wrong on the way to a session, told as `Unreachable`. Nowhere else."""
+
+import errno
+import socket
+from dataclasses import dataclass
+
+from paramiko.ssh_exception import IncompatiblePeer, SSHException
+
+from chargehand.provider import Unreachable
+from chargehand.ssh.transport import SshTransport
+from chargehand.ssh.wire import Wire
+
+SHOWN = 100
+
+# sshd's own words to a connection that it does not want (sshd.c, drop_connection).
+THROTTLED = b"Exceeded MaxStartups"
+PENALISED = b"Not allowed at this time"
+
+_ERRNO_CODES = {
+    errno.ECONNREFUSED: "refused",
+    errno.EHOSTUNREACH: "no-route",
+    errno.ENETUNREACH: "no-route",
+    errno.ENETDOWN: "no-route",
+    errno.EHOSTDOWN: "no-route",
+    errno.EADDRNOTAVAIL: "no-route",
+    errno.ETIMEDOUT: "timeout",
+    errno.ECONNRESET: "refused",
+    errno.EMFILE: "no-descriptors",
+    errno.ENFILE: "no-descriptors",
+}
+_WORDS = {
+    "refused": "the connection was refused: nothing listens there, or a firewall says no",
+    "no-route": "there is no route to it",
+    "no-descriptors": "this machine has no file descriptors left (`ulimit -n`): run fewer hosts at once",
+}
+
+
+class Throttled(Exception):  # noqa: N818 - a host's trouble, not a defect
+    """The host hung up before its version line, as sshd does when too many connect at once."""
+
+
+def network(error: OSError, target: str, *, timeout_s: float = 0.0) -> Unreachable:
+    """What kept a connection from being made."""
+    if isinstance(error, socket.gaierror):
+        again = error.errno == socket.EAI_AGAIN
+        return Unreachable("dns", f"{target}: the name cannot be resolved: {error.strerror}", again=again)
+    if isinstance(error, TimeoutError):
+        return Unreachable("timeout", f"{target}: no answer within {timeout_s:g} s", again=True)
+    code = _ERRNO_CODES.get(error.errno or 0, "network")
+    words = _WORDS.get(code, error.strerror or str(error))
+    return Unreachable(code, f"{target}: {words}", again=code != "network")
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What is known of a handshake that failed.
+
+    Attributes:
+        target: The host, for people.
+        wire: Its bytes.
+        transport: Its state; None when it did not come so far.
+        timeout_s: What the version line and the key exchange had together.
+    """
+
+    target: str
+    wire: Wire
+    transport: SshTransport | None
+    timeout_s: float
+
+    def failure(self, error: Exception) -> Unreachable | Throttled:
+        """Why there is no session."""
+        if isinstance(error, Unreachable):
+            return error
+        if isinstance(error, IncompatiblePeer):
+            return self._incompatible(error)
+        if not self.wire.greeted:
+            return self._ungreeted()
+        if self.wire.ended in ("eof", "reset", "broken"):
+            farewell = self.transport.farewell if self.transport else ""
+            words = f"it hung up during the key exchange{': ' + shown(farewell) if farewell else ''}"
+            return Unreachable("protocol", f"{self.target}: {words}", again=True)
+        if isinstance(error, SSHException) and "No existing session" in str(error):
+            words = f"the key exchange was not finished within {self.timeout_s:g} s"
+            return Unreachable("banner-timeout", f"{self.target}: {words}", again=True)
+        return Unreachable("protocol", f"{self.target}: not the SSH protocol: {shown(str(error))}")
+
+    def _ungreeted(self) -> Unreachable | Throttled:
+        seen = self.wire.greeting.strip()
+        hung_up = self.wire.ended in ("eof", "reset", "broken")
+        if seen.startswith(PENALISED):
+            words = f"sshd refuses this address for a while (PerSourcePenalties): {shown(seen)}"
+            return Unreachable("refused", f"{self.target}: {words}", again=True)
+        if hung_up and (not seen or seen.startswith(THROTTLED)):
+            return Throttled(f"{self.target}: it hung up before its version line")
+        if hung_up or self.wire.ended == "flood":
+            return Unreachable("protocol", f"{self.target}: no SSH server speaks there, but: {shown(seen)}")
+        said = f"; it said: {shown(seen)}" if seen else ""
+        words = f"no SSH version line within {self.timeout_s:g} s{said}"
+        return Unreachable("banner-timeout", f"{self.target}: {words}", again=True)
+
+    def _incompatible(self, error: IncompatiblePeer) -> Unreachable:
+        mismatch = self.transport.mismatch() if self.transport else None
+        if mismatch is None:
+            line = shown(self.wire.greeting.strip().split(b"\n")[-1])
+            return Unreachable("protocol", f"{self.target}: {shown(str(error))}; it said: {line}")
+        words = f"no common {mismatch.what}; it offers {mismatch.theirs}; we take {mismatch.ours}"
+        return Unreachable("algorithms", f"{self.target}: {words}")
+
+
+def shown(seen: bytes | str) -> str:
+    """The first line of what a stranger said, escaped and cut."""
+    text = seen.decode("utf-8", "backslashreplace") if isinstance(seen, bytes) else seen
+    line = text.strip().split("\n")[0].rstrip("\r")
+    safe = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
+    return f"`{safe[:SHOWN]}{'…' if len(safe) > SHOWN else ''}`"

@@ -1,0 +1,109 @@
+"""SshProvider: reaches hosts over SSH. One instance serves all hosts of a run, from many threads."""
+
+import dataclasses
+import random
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+from chargehand.connection import ConnectionSettings
+from chargehand.provider import Stop, Unreachable
+from chargehand.ssh.bastion import Bastions
+from chargehand.ssh.config import SshConfig
+from chargehand.ssh.dial import ProxyCommand, connect
+from chargehand.ssh.failure import Throttled
+from chargehand.ssh.gate import Gate
+from chargehand.ssh.hostkey import KnownHosts
+from chargehand.ssh.identity import KeyRing, agent_socket
+from chargehand.ssh.interrupt import Interrupt
+from chargehand.ssh.link import Link, config, shake_hands
+from chargehand.ssh.login import Login, compose
+from chargehand.ssh.route import Route, find, hop_settings
+from chargehand.ssh.session import SshSession
+from chargehand.ssh.trust import Trust
+from chargehand.ssh.wire import Line, Wire
+
+TRIES = 4
+
+
+class SshProvider:
+    """Reaches hosts over SSH.
+
+    What hosts share - parsed files, loaded keys, the agent, connections to jump hosts - is had once, when
+    it is first needed.
+    """
+
+    def __init__(
+        self, *, now: Callable[[], datetime] = lambda: datetime.now(UTC), jitter: random.Random | None = None
+    ) -> None:
+        self._now = now
+        self._jitter = jitter or random.Random()  # noqa: S311 - spreads retries, guards nothing
+        self._lock = threading.Lock()
+        self._known: dict[tuple[Path, ...], KnownHosts] = {}
+        self._config = SshConfig()
+        self._fabric = config()
+        self._keys = KeyRing()
+        self._gate = Gate()
+        self._bastions = Bastions(lambda settings: self._reach(settings, Interrupt(Stop())))
+
+    def open(self, settings: ConnectionSettings, stop: Stop) -> SshSession:
+        """Reach one host; see `chargehand.provider.Provider`.
+
+        Raises:
+            Unreachable: No session, and why.
+        """
+        return SshSession(self._reach(settings, Interrupt(stop)), settings)
+
+    def close(self) -> None:
+        """Let go of what sessions share."""
+        self._bastions.close()
+        self._keys.close()
+
+    def _reach(self, settings: ConnectionSettings, interrupt: Interrupt) -> Link:
+        interrupt.check()
+        route = find(settings, self._config)
+        login = compose(
+            route, self._keys, agent_socket()
+        )  # before the first packet: a key that cannot be read costs no connection
+        trust = Trust(route, self._known_hosts(route.known_hosts), self._now())
+        for attempt in range(TRIES):
+            if attempt:
+                interrupt.wait(self._jitter.uniform(0.5, 2.0**attempt))
+            try:
+                return self._attempt(route, trust, login, interrupt)
+            except Throttled:
+                continue
+        words = f"{route.title}: it hung up before its version line, {TRIES} times: too many connect at once"
+        raise Unreachable("throttled", words, again=True)
+
+    def _attempt(self, route: Route, trust: Trust, login: Login, interrupt: Interrupt) -> Link:
+        with ExitStack() as passing, ExitStack() as below:
+            line = self._line(route, interrupt, passing, below)
+            wire = Wire(line, stall_s=3 * route.settings.keepalive_s)
+            with interrupt.calling(wire.close):
+                link = shake_hands(route, wire, trust, login, self._fabric)
+                below.callback(link.hang_up)
+            return dataclasses.replace(link, below=below.pop_all())
+
+    def _line(self, route: Route, interrupt: Interrupt, passing: ExitStack, below: ExitStack) -> Line:
+        """What carries the bytes: a socket, a proxy command, or a channel of a jump host."""
+        if route.jump:
+            lease = self._bastions.lease(hop_settings(route.settings, route.jump), interrupt)
+            below.callback(lease.give_back)
+            passing.enter_context(self._gate.passing(f"through {lease.title}", interrupt))
+            passing.enter_context(self._gate.passing(f"{lease.title} to {route.title}", interrupt))
+            return lease.channel(route.address, route.port, route.connect_timeout_s)
+        passing.enter_context(self._gate.passing(route.title, interrupt))
+        if route.proxy_command:
+            program = ProxyCommand(route.proxy_command)
+            below.callback(program.close)
+            return program.socket
+        return connect(route.address, route.port, route.connect_timeout_s, interrupt)
+
+    def _known_hosts(self, files: tuple[Path, ...]) -> KnownHosts:
+        with self._lock:
+            if files not in self._known:
+                self._known[files] = KnownHosts(files)
+            return self._known[files]

@@ -1,0 +1,132 @@
+"""Wire: the bytes under one SSH connection, buffered and watched.
+
+paramiko is handed a Wire where it expects a socket. It asks for a few bytes at a time and looks up ten times
+a second; a Wire reads ahead and lets an idle connection sleep.
+"""
+
+import contextlib
+import errno
+import os
+import socket
+import time
+from typing import Protocol
+
+READ_BYTES = 1 << 16
+IDLE_S = 5.0
+GREETING_BYTES = 1 << 14
+
+
+class Line(Protocol):
+    """What carries a Wire: a socket, or a channel of another connection."""
+
+    def recv(self, size: int, /) -> bytes:
+        """The next bytes; none at the end."""
+
+    def send(self, chunk: bytes, /) -> int:
+        """Take the beginning of `chunk`."""
+
+    def settimeout(self, seconds: float | None, /) -> None:
+        """How long `recv` and `send` may take."""
+
+    def close(self) -> None:
+        """Let go."""
+
+
+class Wire:
+    """The byte stream of one SSH connection.
+
+    Attributes:
+        greeting: What the other side said up to its SSH version line, that line included.
+        greeted: Whether the version line came.
+        ended: How the stream ended: ``eof``, ``reset``, ``shut`` (by us), or empty.
+        heard_at: Monotonic time of the last byte that came.
+    """
+
+    def __init__(self, line: Line, *, stall_s: float = 45.0) -> None:
+        self._line = line
+        self._stall_s = stall_s
+        self._stuck_since: float | None = None
+        self._ahead = b""
+        self._at = 0
+        self.greeting = b""
+        self.greeted = False
+        self.ended = ""
+        self.heard_at = time.monotonic()
+        self._closed = False  # paramiko asks a socket for it
+        line.settimeout(IDLE_S)
+
+    def settimeout(self, seconds: float | None) -> None:
+        """Nothing: how long a wait may last is decided here."""
+
+    def recv(self, size: int) -> bytes:
+        """At most `size` bytes; none at the end.
+
+        Raises:
+            OSError: Nothing came for a while (TimeoutError), the connection broke, or no SSH server speaks.
+        """
+        if self._at == len(self._ahead):
+            self._ahead, self._at = self._read(), 0
+        start, self._at = self._at, min(self._at + size, len(self._ahead))
+        return self._ahead[start : self._at]
+
+    def send(self, chunk: bytes) -> int:
+        """Take the beginning of `chunk`.
+
+        Raises:
+            OSError: No room at the moment (TimeoutError), none for too long, or the connection broke.
+        """
+        try:
+            sent = self._line.send(chunk)
+        except TimeoutError:
+            now = time.monotonic()
+            self._stuck_since = self._stuck_since or now
+            if now - self._stuck_since > self._stall_s:
+                raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)) from None
+            raise
+        self._stuck_since = None
+        return sent
+
+    def close(self) -> None:
+        """End the stream both ways and wake who waits for it, but keep the descriptor.
+
+        Another connection could get its number while paramiko's thread still reads from it.
+        """
+        self._closed = True
+        self.ended = self.ended or "shut"
+        if isinstance(self._line, socket.socket):
+            with contextlib.suppress(OSError):
+                self._line.shutdown(socket.SHUT_RDWR)
+        else:
+            self._line.close()
+
+    def release(self) -> None:
+        """Give the descriptor back; called when nobody reads any more."""
+        self._line.close()
+
+    def _read(self) -> bytes:
+        try:
+            fresh = self._line.recv(READ_BYTES)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            self.ended = self.ended or ("reset" if isinstance(error, ConnectionError) else "broken")
+            raise
+        if not fresh:
+            self.ended = self.ended or "eof"
+            return b""
+        self.heard_at = time.monotonic()
+        if not self.greeted:
+            self._greet(fresh)
+        return fresh
+
+    def _greet(self, fresh: bytes) -> None:
+        self.greeting += fresh
+        lines = self.greeting.split(b"\n")
+        for number, line in enumerate(lines[:-1]):
+            if line.startswith(b"SSH-"):
+                self.greeted = True
+                self.greeting = b"\n".join(lines[: number + 1])
+                return
+        if len(self.greeting) > GREETING_BYTES:
+            self.ended = "flood"
+            raise OSError(errno.EPROTO, "no SSH version line")
