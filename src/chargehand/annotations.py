@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
+from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 from chargehand import __version__
@@ -81,7 +82,7 @@ def _sarif_result(problem: Problem) -> dict[str, object]:
     if place:
         region = {"startLine": place.line, "startColumn": place.column}
         known = {key: value for key, value in region.items() if value is not None}
-        location: dict[str, object] = {"artifactLocation": {"uri": place.file}}
+        location: dict[str, object] = {"artifactLocation": {"uri": quote(place.file)}}
         result["locations"] = [{"physicalLocation": location | ({"region": known} if known else {})}]
         told = "\0".join((problem.rule, place.file, place.source or "", problem.message))
         result["partialFingerprints"] = {"problem/v1": hashlib.sha256(told.encode()).hexdigest()}

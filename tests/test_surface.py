@@ -1,0 +1,106 @@
+"""What the package shows to the outside: light imports, honest `__all__`, entry points, small modules."""
+
+import dataclasses
+import inspect
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from pkgutil import walk_packages
+
+import click
+import pytest
+
+import chargehand
+from chargehand.cli.application import application
+from chargehand.cli.command import Command
+
+SOURCE = Path(chargehand.__file__).parent
+HEAVY = (
+    "asyncssh",
+    "croniter",
+    "cryptography",
+    "fabric",
+    "invoke",
+    "jinja2",
+    "jsonschema",
+    "paramiko",
+    "rich",
+    "sqlalchemy",
+    "yaml",
+)
+
+
+def commands(group: click.Group, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    for name, command in group.commands.items():
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from commands(command, *path, name)
+
+
+EVERY = dict(commands(application()))
+ANSWERED = {path: command for path, command in EVERY.items() if isinstance(command, Command)}
+MODULES = sorted(
+    module.name
+    for module in walk_packages(chargehand.__path__, "chargehand.")
+    if not module.name.endswith("__main__")
+)
+
+
+def test_no_help_imports_a_heavy_library() -> None:
+    lines = [["--help"], ["--version"], *([*path, "--help"] for path in EVERY)]
+    script = (
+        "import sys\n"
+        "from chargehand.cli.application import status\n"
+        f"assert [status(line) for line in {lines!r}] == [0] * {len(lines)}\n"
+        f"sys.exit(' '.join(name for name in {HEAVY!r} if name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stderr == "\n"
+
+
+@pytest.mark.parametrize("path", EVERY, ids=" ".join)
+def test_every_command_explains_itself_with_an_example(path: tuple[str, ...]) -> None:
+    text = EVERY[path].help or ""
+    assert text.splitlines()[0].endswith(".")
+    assert "chargehand " + path[0] in text
+
+
+@pytest.mark.parametrize("path", ANSWERED, ids=" ".join)
+def test_every_parameter_of_a_command_reaches_its_answer(path: tuple[str, ...]) -> None:
+    command = ANSWERED[path]
+    assert isinstance(command.request, type)
+    fields = {field.name for field in dataclasses.fields(command.request)}
+    assert {param.name for param in command.params if param.expose_value} == fields
+    module, _, function = command.answer.partition(":")
+    answer = getattr(import_module(f"chargehand.cli.{module}"), function)
+    (parameter,) = inspect.signature(answer).parameters.values()
+    assert parameter.annotation is command.request
+
+
+@pytest.mark.parametrize("path", EVERY, ids=" ".join)
+def test_every_option_says_what_it_does(path: tuple[str, ...]) -> None:
+    options = [param for param in EVERY[path].params if isinstance(param, click.Option)]
+    assert [option.name for option in options if not option.help] == []
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_imports_and_its_all_is_sorted_and_true(name: str) -> None:
+    module = import_module(name)
+    names = list(getattr(module, "__all__", []))
+    assert names == sorted(names)
+    assert [missing for missing in names if not hasattr(module, missing)] == []
+
+
+def test_every_entry_point_leads_somewhere() -> None:
+    for group in ("console_scripts", "chargehand.providers"):
+        ours = [point for point in entry_points(group=group) if point.value.startswith("chargehand.")]
+        assert ours
+        assert all(callable(point.load()) for point in ours)
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_no_module_is_longer_than_400_lines(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
