@@ -14,7 +14,7 @@ RULE = "template"
 
 _SHELL = re.compile(r"#!\s*\S*/(env\s+)?(\S*/)?(ba|da|k|z|a)?sh\b")
 # An input that is a line of its own is a command, not a word of one.
-_WHOLE_LINE = re.compile(r"(\{#\s*#\})?\s*\{\{[^{}]*\}\}\s*")
+_WHOLE_LINE = re.compile(r"(\{?#?#\})?\s*\{\{[^{}]*\}\}\s*")
 # What makes a text safe for a shell, or something that is not text any more.
 _SAFE_FILTERS = frozenset({"quote", "int", "float", "length", "count", "b64encode", "abs", "round"})
 # Nodes that look at a value and print another.
