@@ -11,7 +11,8 @@
     │   ├── InventoryError              an inventory source that cannot be read
     │   ├── SearchError                 a search query or host pattern that is not understood
     │   └── SecretError                 a secret reference that cannot be resolved
-    └── NoHostMatchedError           4  the targeting is valid and matches nobody
+    ├── NoHostMatchedError           4  the targeting is valid and matches nobody
+    └── PolicyError                  12 what is asked is valid and not allowed, such as more than max_targets
 
 A host's trouble is no error: it is a `HostResult`.
 """
@@ -137,6 +138,12 @@ class NoHostMatchedError(ChargehandError):
     """The targeting is valid and matches nobody."""
 
     exit_code = 4
+
+
+class PolicyError(ChargehandError):
+    """What is asked is valid and not allowed."""
+
+    exit_code = 12
 
 
 def nearest(name: str, known: Iterable[str], limit: int = 1) -> list[str]:

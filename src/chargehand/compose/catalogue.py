@@ -1,0 +1,39 @@
+"""What a composition looks names up in, and what the command line says in place of the job."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from chargehand.bookmark import Bookmarks
+from chargehand.inventory import Inventory
+from chargehand.settings import Settings
+from chargehand.taxonomy import Taxonomies
+from chargehand.template import Templates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalogue:
+    """Everything that a job may refer to by name, and the settings that hold when it does not say."""
+
+    templates: Templates
+    bookmarks: Bookmarks
+    taxonomies: Taxonomies
+    inventory: Inventory
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overrides:
+    """What the command line says in place of the job file.
+
+    Attributes:
+        inputs: Input values by name.
+        ssh_user: In place of the job's ``ssh_user``.
+        concurrency_level: In place of the job's.
+    """
+
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    ssh_user: str | None = None
+    concurrency_level: int | None = None
+
+
+NO_OVERRIDES = Overrides()

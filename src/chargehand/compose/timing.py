@@ -1,0 +1,98 @@
+"""When a job runs, how often, and how many hosts at once."""
+
+from dataclasses import replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from chargehand.compose.catalogue import Overrides
+from chargehand.compose.findings import Findings
+from chargehand.invocation import Recurrence, Scheduling
+from chargehand.limits import Limits, Retry
+from chargehand.moment import find_zone, parse_moment
+from chargehand.recurrence import read_cron_line
+from chargehand.settings import Settings
+
+
+def compose_zone(findings: Findings, settings: Settings) -> ZoneInfo | None:
+    """The zone of the job's times: its own, else the setting's, else none."""
+    name = findings.job.text("time_zone")
+    if name is not None:
+        return findings.attempt(lambda: find_zone(name), "time_zone")
+    return find_zone(settings.time_zone) if settings.time_zone else None
+
+
+def compose_recurrence(findings: Findings, zone: ZoneInfo | None, now: datetime) -> Recurrence | None:
+    """When the job runs again and again; a cron line without a zone is UTC."""
+    path = ("job_invocation", "recurrence")
+    if not findings.job.has(*path):
+        return None
+    end_time = _moment(findings, zone, *path, "end_time")
+    if end_time is not None and end_time <= now:
+        findings.add("`end_time` is in the past: the job would never run", *path, "end_time", rule="time")
+    if not findings.job.has(*path, "cron_line"):
+        findings.add("a recurrence needs a `cron_line`", *path, hint='such as `cron_line: "0 3 * * *"`')
+    text = findings.job.text(*path, "cron_line")
+    line = findings.attempt(lambda: read_cron_line(text), *path, "cron_line") if text is not None else None
+    if line is None:
+        return None
+    return Recurrence(
+        cron_line=line,
+        time_zone=zone.key if zone else "UTC",
+        max_iteration=findings.job.number(*path, "max_iteration"),
+        end_time=end_time,
+        purpose=findings.job.text(*path, "purpose"),
+    )
+
+
+def compose_scheduling(findings: Findings, zone: ZoneInfo | None, now: datetime) -> Scheduling | None:
+    """When the job starts, if not at once."""
+    path = ("job_invocation", "scheduling")
+    if not findings.job.has(*path):
+        return None
+    start_at = _moment(findings, zone, *path, "start_at")
+    start_before = _moment(findings, zone, *path, "start_before")
+    for key, at in (("start_at", start_at), ("start_before", start_before)):
+        if at is not None and at < now:
+            findings.add(
+                f"`{key}` is in the past", *path, key, hint=f"it is {now:%Y-%m-%dT%H:%M:%SZ}", rule="time"
+            )
+    if start_at and start_before and start_before < start_at:
+        message = "`start_before` is earlier than `start_at`: the job could never start"
+        findings.add(message, *path, "start_before", rule="time")
+    return Scheduling(start_at=start_at, start_before=start_before)
+
+
+def compose_limits(findings: Findings, overrides: Overrides) -> Limits:
+    """How many hosts at once, in which waves, and when to go no further."""
+    job = findings.job
+    level = overrides.concurrency_level or job.number(
+        "job_invocation", "concurrency_control", "concurrency_level"
+    )
+    delay_s = findings.duration("retry_unreachable", "delay")
+    retry = Retry(
+        times=job.number("retry_unreachable", "times") or 0, delay_s=30.0 if delay_s is None else delay_s
+    )
+    limits = Limits(
+        concurrency_level=level if level is None or level >= 1 else None,
+        wave_pause_s=findings.duration("wave_pause") or 0.0,
+        deadline_s=findings.duration("deadline"),
+        retry_unreachable=retry,
+    )
+    return _with_amounts(findings, limits)
+
+
+def _with_amounts(findings: Findings, limits: Limits) -> Limits:
+    stop_after = findings.job.value("stop_after")
+    waves = [wave for wave in findings.job.items("waves") if isinstance(wave, str | int)]
+    try:
+        return replace(
+            limits, stop_after=stop_after if isinstance(stop_after, str | int) else None, waves=tuple(waves)
+        )
+    except ValueError as error:
+        findings.add(str(error), "stop_after" if findings.job.has("stop_after") else "waves")
+        return limits
+
+
+def _moment(findings: Findings, zone: ZoneInfo | None, *path: str | int) -> datetime | None:
+    text = findings.job.text(*path)
+    return None if text is None else findings.attempt(lambda: parse_moment(text, zone), *path)

@@ -1,0 +1,114 @@
+"""JobInvocation: one launch of a job, composed and checked; what every way of starting a job ends in.
+
+Values only: `compose` makes them from a `Job`, `plan` resolves them against an inventory.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from chargehand.errors import Problem
+from chargehand.job import Job
+from chargehand.limits import Limits
+from chargehand.recurrence import CronLine
+from chargehand.reference import SecretReference
+from chargehand.targeting import Targeting
+from chargehand.template import JobTemplate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recurrence:
+    """When a job runs again and again.
+
+    Attributes:
+        cron_line: Read in the job's time zone.
+        time_zone: IANA name.
+        max_iteration: Runs that started, at most; None for ever.
+        end_time: No run at or after it, aware, UTC; None for ever.
+        purpose: Unique among active and disabled recurring logics.
+    """
+
+    cron_line: CronLine
+    time_zone: str
+    max_iteration: int | None = None
+    end_time: datetime | None = None
+    purpose: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scheduling:
+    """When a job starts, if not at once.
+
+    Attributes:
+        start_at: Not before, aware, UTC.
+        start_before: Cancelled when it could not be started before, aware, UTC.
+    """
+
+    start_at: datetime | None = None
+    start_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secrets:
+    """The secrets a job invocation refers to; resolved late, once for a run.
+
+    Attributes:
+        password: For the ssh login.
+        key_passphrase: For the ssh key.
+        effective_user_password: For the switch of user.
+        inputs: Values of hidden inputs by input name.
+    """
+
+    password: SecretReference | None = None
+    key_passphrase: SecretReference | None = None
+    effective_user_password: SecretReference | None = None
+    inputs: Mapping[str, SecretReference] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobInvocation:
+    """One launch of a job, checked: it can be planned and run as it stands.
+
+    Attributes:
+        job: What it was composed from.
+        template: What runs.
+        feature: The feature that chose the template.
+        inputs: Every plain input value, defaults filled in.
+        secrets: The references it holds.
+        description: What the run is called.
+        targeting: Which hosts.
+        effective_user: Asked for by the invocation or the template; None leaves it to host and setting.
+        ssh_user: Asked for by the invocation.
+        recurrence: None for a single run.
+        scheduling: None for a start at once.
+        limits: How many at once, in which waves, and when to go no further.
+        execution_timeout_interval: Seconds a script may run; None leaves it to the setting.
+        idle_timeout_s: Seconds a script may stay silent; None for ever.
+        time_to_pickup: Seconds in which a host's share must be picked up.
+        max_targets: Refused when more hosts match; None for any number.
+        allow_empty: Whether matching nobody is fine.
+        location_id: Of the location that the targeting is limited to.
+        organization_id: Of the organization that the targeting is limited to.
+        warnings: What is allowed and yet hardly meant.
+    """
+
+    job: Job = field(repr=False)
+    template: JobTemplate
+    feature: str | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    secrets: Secrets = Secrets()
+    description: str = ""
+    targeting: Targeting
+    effective_user: str | None = None
+    ssh_user: str | None = None
+    recurrence: Recurrence | None = None
+    scheduling: Scheduling | None = None
+    limits: Limits = field(default_factory=Limits)
+    execution_timeout_interval: int | None = None
+    idle_timeout_s: float | None = None
+    time_to_pickup: int | None = None
+    max_targets: int | None = None
+    allow_empty: bool = False
+    location_id: int | None = None
+    organization_id: int | None = None
+    warnings: tuple[Problem, ...] = ()

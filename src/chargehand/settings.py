@@ -1,0 +1,202 @@
+"""Settings: what ``chargehand.toml`` says, the last word wherever a job and a host say nothing.
+
+The file is optional, closed (an unknown key is refused) and lies in the root of the user's repository.
+Keys are called what the job file's parameters are called.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chargehand.connection import BecomeMethod, HostKeyPolicy
+from chargehand.errors import Place, Problem, SettingsError, did_you_mean
+
+FILE_NAME = "chargehand.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What holds for every job of a project unless the job or the host says otherwise.
+
+    Attributes:
+        inventory: Inventory sources, relative to the project.
+        templates: Folder of the project's own job templates.
+        time_zone: IANA name, for datetimes without an offset and jobs without a ``time_zone``.
+        plain_secrets: Whether a secret may be written out in a job file: ``refuse`` or ``allow``.
+        vault_password_files: Files whose first line is an Ansible vault password.
+        concurrency_level: Hosts at once when neither the job nor the command line says.
+        ssh_user: None means what ssh_config says, else the login name of this process.
+        ssh_port: None means what ssh_config says, else 22.
+        password: A secret reference; see `chargehand.reference`.
+        key_passphrase: A secret reference.
+        private_key_file: A path; None means ssh_config's and OpenSSH's usual ones.
+        agent: Whether a running ssh-agent may be asked.
+        host_key_policy: ``strict``, ``accept-new`` or ``off``.
+        known_hosts_files: None means OpenSSH's.
+        ssh_config_file: None means the user's and the system's.
+        effective_user: Foreman's default is ``root``.
+        effective_user_method: The program that switches.
+        effective_user_password: A secret reference.
+        remote_working_dir: Folder on the host to try first; None means the usual ones.
+        execution_timeout_interval: Seconds a script may run when neither job nor template says.
+        connect_timeout: Seconds for the TCP connection.
+        run_programs: Whether executable inventories may be run.
+    """
+
+    inventory: tuple[str, ...] = ("inventory",)
+    templates: str = "playbooks/templates"
+    time_zone: str | None = None
+    plain_secrets: str = "refuse"
+    vault_password_files: tuple[str, ...] = ()
+    concurrency_level: int = 50
+    ssh_user: str | None = None
+    ssh_port: int | None = None
+    password: object = None
+    key_passphrase: object = None
+    private_key_file: str | None = None
+    agent: bool = True
+    host_key_policy: HostKeyPolicy = "strict"
+    known_hosts_files: tuple[str, ...] | None = None
+    ssh_config_file: str | None = None
+    effective_user: str = "root"
+    effective_user_method: BecomeMethod = "sudo"
+    effective_user_password: object = None
+    remote_working_dir: str | None = None
+    execution_timeout_interval: int | None = None
+    connect_timeout: float = 10.0
+    run_programs: bool = True
+    file: str = field(default=FILE_NAME, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What a value must look like, in words, and the check that says so."""
+
+    words: str
+    fits: Callable[[Any], bool]
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _one_of(*words: str) -> _Kind:
+    return _Kind("one of " + ", ".join(f'"{word}"' for word in words), lambda value: value in words)
+
+
+_TEXT = _Kind("a text", lambda value: isinstance(value, str) and value != "")
+_TEXTS = _Kind("a list of texts", _is_texts)
+_BOOLEAN = _Kind("true or false", lambda value: isinstance(value, bool))
+_COUNT = _Kind("a whole number from 1", lambda value: _is_int(value) and value >= 1)
+_PORT = _Kind("a port, 1 to 65535", lambda value: _is_int(value) and 1 <= value <= 65535)
+_SECONDS = _Kind(
+    "a number of seconds above 0",
+    lambda value: (_is_int(value) or isinstance(value, float)) and value > 0,
+)
+_REFERENCE = _Kind(
+    'a secret reference such as { env = "NAME" } or { file = "PATH" }',
+    lambda value: isinstance(value, dict),
+)
+
+_KINDS: Mapping[str, _Kind] = {
+    "inventory": _TEXTS,
+    "templates": _TEXT,
+    "time_zone": _TEXT,
+    "plain_secrets": _one_of("refuse", "allow"),
+    "vault_password_files": _TEXTS,
+    "concurrency_level": _COUNT,
+    "ssh_user": _TEXT,
+    "ssh_port": _PORT,
+    "password": _REFERENCE,
+    "key_passphrase": _REFERENCE,
+    "private_key_file": _TEXT,
+    "agent": _BOOLEAN,
+    "host_key_policy": _one_of("strict", "accept-new", "off"),
+    "known_hosts_files": _TEXTS,
+    "ssh_config_file": _TEXT,
+    "effective_user": _TEXT,
+    "effective_user_method": _one_of("sudo", "su", "dzdo", "doas", "run0"),
+    "effective_user_password": _REFERENCE,
+    "remote_working_dir": _Kind("an absolute path", lambda value: _TEXT.fits(value) and value[0] == "/"),
+    "execution_timeout_interval": _COUNT,
+    "connect_timeout": _SECONDS,
+    "run_programs": _BOOLEAN,
+}
+
+
+def load_settings(root: Path) -> Settings:
+    """Read the project's ``chargehand.toml``; a project without one has the defaults.
+
+    Raises:
+        SettingsError: The file cannot be read, is no TOML, or holds what is not understood.
+    """
+    path = root / FILE_NAME
+    if not path.exists():
+        return Settings(file=str(path))
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(Problem(f"cannot be read: {error}", Place(str(path)), rule="settings")) from None
+    return read_settings(text, str(path))
+
+
+def read_settings(text: str, file: str = FILE_NAME) -> Settings:
+    """Turn the text of a ``chargehand.toml`` into `Settings`.
+
+    Raises:
+        SettingsError: With every problem found.
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(_syntax_problem(text, file, error)) from None
+    problems = [problem for key in values if (problem := _check(key, values[key], text, file))]
+    if problems:
+        raise SettingsError(problems)
+    fixed: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+    }
+    return Settings(**fixed, file=file)
+
+
+def _check(key: str, value: object, text: str, file: str) -> Problem | None:
+    place = _place(key, text, file)
+    if key not in _KINDS:
+        return Problem(
+            f"unknown setting `{key}`", place, did_you_mean(key, _KINDS) or "see docs/settings.md", "settings"
+        )
+    kind = _KINDS[key]
+    if not kind.fits(value):
+        return Problem(f"`{key}` must be {kind.words}", place, rule="settings")
+    return None
+
+
+def _place(key: str, text: str, file: str) -> Place:
+    """The line where `key` is set: TOML's parser keeps no positions."""
+    pattern = re.compile(rf"""^\s*(?:\[\s*)?["']?{re.escape(key)}["']?\s*[.=\]]""")
+    for number, line in enumerate(text.splitlines(), 1):
+        if pattern.match(line):
+            return Place(file, number, line.index(key) + 1, line)
+    return Place(file)
+
+
+def _syntax_problem(text: str, file: str, error: tomllib.TOMLDecodeError) -> Problem:
+    message = str(error)
+    found = re.search(r"\(at line (\d+), column (\d+)\)", message)
+    if not found:
+        return Problem(f"not TOML: {message}", Place(file), rule="settings")
+    line, column = int(found[1]), int(found[2])
+    lines = text.splitlines()
+    source = lines[line - 1] if line <= len(lines) else ""
+    return Problem(
+        f"not TOML: {message[: found.start()].strip()}",
+        Place(file, line, column, source),
+        rule="settings",
+    )

@@ -1,0 +1,127 @@
+"""Targeting: which hosts a job invocation means, and in what order.
+
+A static targeting is resolved when the job is submitted, a dynamic one anew at every run; both are
+resolved by the same function, so that `plan` shows what `run` does.
+"""
+
+import random
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import Literal
+
+from chargehand.host import Host
+from chargehand.inventory import Inventory
+from chargehand.search import compile_query
+
+TargetingType = Literal["static_query", "dynamic_query"]
+
+# What makes a --limit a search query; anything else is one of Ansible's host patterns, so that a bare
+# word names a host or a group and is never widened into a free-text search.
+_QUERY = re.compile(r"[=<>^]|\S\s*!?~|\b(?:and|or|not|has)\s|\b(?:null|set)\?", re.IGNORECASE)
+_PLAIN_WORD = re.compile(r"[A-Za-z0-9_.:/@+][A-Za-z0-9_.:/@+-]*\Z")
+_KEYWORDS = frozenset({"and", "or", "not", "has", "set?", "null?", "at", "before", "after"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Within:
+    """The part of the inventory that a job sees; None sees all.
+
+    Attributes:
+        location: Name of a location; those nested in it count.
+        organization: Name of an organization; those nested in it count.
+    """
+
+    location: str | None = None
+    organization: str | None = None
+
+
+EVERYWHERE = Within()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Targeting:
+    """Which hosts a job invocation means.
+
+    Attributes:
+        targeting_type: When `search_query` is looked up.
+        search_query: What selects the hosts; chosen hosts are ``name ^ (a, b)``.
+        bookmark_id: The bookmark the query came from.
+        randomized_ordering: Shuffled once per resolution; otherwise by name.
+        within: Only the hosts of a location and organization are seen.
+        time_zone: Of the dates in the query.
+    """
+
+    targeting_type: TargetingType
+    search_query: str
+    bookmark_id: int | None = None
+    randomized_ordering: bool | None = None
+    within: Within = EVERYWHERE
+    time_zone: tzinfo = UTC
+
+
+def resolve(
+    targeting: Targeting, inventory: Inventory, *, now: datetime, shuffle: random.Random
+) -> tuple[Host, ...]:
+    """The hosts of a targeting in the order in which they are started: by name, or shuffled.
+
+    Raises:
+        SearchError: The query is not understood.
+    """
+    search = compile_query(targeting.search_query, now=now, time_zone=targeting.time_zone)
+    hosts = sorted(search.select(visible(inventory, targeting.within)), key=lambda host: (host.name, host.id))
+    if targeting.randomized_ordering:
+        shuffle.shuffle(hosts)
+    return tuple(hosts)
+
+
+def visible(inventory: Inventory, within: Within) -> list[Host]:
+    """The hosts of the inventory that belong to a location and an organization."""
+    return [
+        host
+        for host in inventory
+        if _belongs(host.location, within.location) and _belongs(host.organization, within.organization)
+    ]
+
+
+def narrow(hosts: Iterable[Host], limit: str, inventory: Inventory, *, now: datetime) -> tuple[Host, ...]:
+    """Those of `hosts` that a ``--limit`` names: a search query or an Ansible host pattern.
+
+    Raises:
+        SearchError: The limit is neither.
+    """
+    kept = {host.name for host in _named(limit, inventory, now)}
+    return tuple(host for host in hosts if host.name in kept)
+
+
+def exclude(hosts: Iterable[Host], excluded: str, inventory: Inventory, *, now: datetime) -> tuple[Host, ...]:
+    """`hosts` without those that an ``--exclude`` names; read as a ``--limit`` is.
+
+    Raises:
+        SearchError: It is neither a query nor a pattern.
+    """
+    dropped = {host.name for host in _named(excluded, inventory, now)}
+    return tuple(host for host in hosts if host.name not in dropped)
+
+
+def query_for(names: Sequence[str]) -> str:
+    """The search query that means exactly these hosts, as Foreman writes it: ``name ^ (a, b)``."""
+    return f"name ^ ({', '.join(map(_quoted, names))})"
+
+
+def _named(limit: str, inventory: Inventory, now: datetime) -> Sequence[Host]:
+    pattern = limit.lstrip().startswith(("~", "@"))
+    if not pattern and (limit.strip() == "*" or _QUERY.search(limit)):
+        return compile_query(limit, now=now).select(inventory)
+    return inventory.match(limit)
+
+
+def _quoted(name: str) -> str:
+    if _PLAIN_WORD.match(name) and name.lower() not in _KEYWORDS:
+        return name
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _belongs(own: str | None, asked: str | None) -> bool:
+    return asked is None or own == asked or (own is not None and own.startswith(f"{asked}/"))

@@ -1,0 +1,55 @@
+"""chargehand.toml: closed, typed, every problem at once."""
+
+import pytest
+
+from chargehand.errors import SettingsError
+from chargehand.settings import Settings, load_settings, read_settings
+
+
+def problems(text):
+    with pytest.raises(SettingsError) as refused:
+        read_settings(text)
+    return refused.value.problems
+
+
+def test_a_project_without_a_file_has_the_defaults(tmp_path):
+    settings = load_settings(tmp_path)
+    assert settings.effective_user == "root"
+    assert settings.host_key_policy == "strict"
+    assert settings.plain_secrets == "refuse"
+
+
+def test_values_are_taken_over_as_written():
+    settings = read_settings('ssh_user = "ops"\nssh_port = 2222\ninventory = ["a", "b"]\nconnect_timeout = 2.5\n')
+    expected = ("ops", 2222, ("a", "b"), 2.5)
+    assert (settings.ssh_user, settings.ssh_port, settings.inventory, settings.connect_timeout) == expected
+
+
+def test_an_unknown_key_is_refused_with_its_line_and_the_nearest_name():
+    (problem,) = problems('time_zone = "UTC"\nssh_usr = "ops"\n')
+    assert (problem.place.line, problem.place.column) == (2, 1)
+    assert "`ssh_usr`" in problem.message
+    assert problem.hint == "did you mean `ssh_user`?"
+
+
+def test_every_problem_is_told_at_once():
+    found = problems('concurrency_level = 0\nssh_port = 70000\nagent = "yes"\nhost_key_policy = "maybe"\n')
+    assert [problem.place.line for problem in found] == [1, 2, 3, 4]
+
+
+def test_a_secret_written_out_is_refused_without_being_repeated():
+    (problem,) = problems('password = "hunter2-canary"\n')
+    assert "hunter2-canary" not in problem.message + str(problem.hint)
+
+
+def test_a_syntax_error_points_at_its_line_and_column():
+    (problem,) = problems("agent = true\nssh_user = \n")
+    assert (problem.place.line, problem.place.column) == (2, 12)
+
+
+def test_booleans_are_no_numbers():
+    assert problems("concurrency_level = true\n")
+
+
+def test_settings_are_a_value():
+    assert Settings() == Settings()
