@@ -1,0 +1,228 @@
+"""The provider ``local``: runs scripts on this machine, by the same protocol as on any host."""
+
+import errno
+import os
+import pty as terminals
+import pwd
+import select
+import subprocess
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Final
+
+from chargehand.channel import Received
+from chargehand.conduct import CONFIRM_S, Conduct
+from chargehand.connection import ConnectionSettings
+from chargehand.provider import Ending, NotStarted, Stop, Unreachable, Watcher
+from chargehand.script import RenderedScript
+from chargehand.wrapper import GRACE_S
+
+_PIECE: Final = 131072
+_PASSED_ON: Final = frozenset(("PATH", "TZ", "LANG", "LANGUAGE", "TMPDIR"))
+"""What a job gets of our own environment: what a login would give it, and none of our secrets."""
+
+
+class LocalProvider:
+    """Sessions on this machine."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._leaving: list[subprocess.Popen[bytes]] = []
+
+    def open(self, settings: ConnectionSettings, stop: Stop) -> "LocalSession":  # noqa: ARG002 - nothing to wait for
+        """A session as the user who runs this process; `settings.user`, if given, must be that one.
+
+        Raises:
+            Unreachable: Another user is asked for; that takes an effective user.
+        """
+        account = pwd.getpwuid(os.geteuid())
+        if settings.user is not None and settings.user != account.pw_name:
+            reason = (
+                f"local scripts run as {account.pw_name}, not {settings.user}; set effective_user instead"
+            )
+            raise Unreachable("auth", reason)
+        return LocalSession(self, settings, login_environment(os.environ, account))
+
+    def close(self) -> None:
+        """Wait for wrappers that still stop a script."""
+        with self._lock:
+            leaving, self._leaving = self._leaving, []
+        for program in leaving:
+            _reap(program, GRACE_S + CONFIRM_S)
+
+    def start(self, request: str, environment: Mapping[str, str], *, pty: bool) -> "LocalChannel":
+        """Start a request line in a shell."""
+        return LocalChannel(self, request, environment, pty=pty)
+
+    def leave(self, program: subprocess.Popen[bytes]) -> None:
+        """Take over a wrapper whose channel is closed."""
+        if not _reap(program, 0.2):
+            with self._lock:
+                self._leaving.append(program)
+
+
+class LocalSession:
+    """One session on this machine."""
+
+    def __init__(
+        self, provider: LocalProvider, settings: ConnectionSettings, environment: Mapping[str, str]
+    ) -> None:
+        self._provider = provider
+        self._environment = environment
+        self._conduct = Conduct(self._start, settings)
+
+    def run(self, script: RenderedScript, watcher: Watcher, stop: Stop) -> Ending:
+        """See `Session.run`."""
+        return self._conduct.run(script, watcher, stop)
+
+    def settle(self) -> None:
+        """See `Session.settle`."""
+        self._conduct.settle()
+
+    def close(self) -> None:
+        """See `Session.close`."""
+        self._conduct.close()
+
+    def _start(self, request: str, *, pty: bool) -> "LocalChannel":
+        return self._provider.start(request, self._environment, pty=pty)
+
+
+class LocalChannel:
+    """A shell of this machine as a channel."""
+
+    def __init__(
+        self, provider: LocalProvider, request: str, environment: Mapping[str, str], *, pty: bool
+    ) -> None:
+        self._provider = provider
+        self._lock = threading.Lock()
+        self._closed = False
+        try:
+            self._program, self._stdin, outputs = _start(request, environment, pty=pty)
+        except OSError as error:
+            raise NotStarted("channel", f"cannot start a shell: {error.strerror}") from error
+        self._outputs = outputs
+        self._alarm, self._bell = os.pipe()
+        for descriptor in (self._stdin, *outputs, self._alarm, self._bell):
+            os.set_blocking(descriptor, False)
+
+    def send(self, chunk: bytes) -> int:
+        """See `Channel.send`."""
+        if self._stdin < 0:
+            return len(chunk)
+        try:
+            return os.write(self._stdin, chunk)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            return len(chunk)
+
+    def receive(self, timeout_s: float | None, *, room: bool = False) -> Received:
+        """See `Channel.receive`."""
+        if not self._outputs:
+            return Received(closed=True)
+        waiting = select.poll()
+        for descriptor in (self._alarm, *self._outputs):
+            waiting.register(descriptor, select.POLLIN)
+        if room and self._stdin not in self._outputs:
+            waiting.register(self._stdin, select.POLLOUT)
+        elif room:
+            waiting.register(self._stdin, select.POLLIN | select.POLLOUT)
+        ready = {
+            descriptor for descriptor, _ in waiting.poll(None if timeout_s is None else timeout_s * 1000)
+        }
+        if self._alarm in ready:
+            os.read(self._alarm, 4096)
+        chunks = {
+            name: self._read(descriptor)
+            for descriptor, name in list(self._outputs.items())
+            if descriptor in ready
+        }
+        return Received(chunks.get("stdout", b""), chunks.get("stderr", b""), closed=not self._outputs)
+
+    def wake(self) -> None:
+        """See `Channel.wake`."""
+        with self._lock, suppress(BlockingIOError):
+            if not self._closed:
+                os.write(self._bell, b"!")
+
+    def close(self) -> None:
+        """See `Channel.close`."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        for descriptor in {self._stdin, *self._outputs, self._alarm, self._bell}:
+            os.close(descriptor)
+        self._outputs = {}
+        self._stdin = -1
+        self._provider.leave(self._program)
+
+    def _read(self, descriptor: int) -> bytes:
+        try:
+            chunk = os.read(descriptor, _PIECE)
+        except BlockingIOError:
+            return b""
+        except OSError as error:
+            if error.errno != errno.EIO:  # how a terminal says that nobody holds its other side
+                raise
+            chunk = b""
+        if not chunk:
+            del self._outputs[descriptor]
+            if descriptor != self._stdin:
+                os.close(descriptor)
+        return chunk
+
+
+def login_environment(environment: Mapping[str, str], account: pwd.struct_passwd) -> dict[str, str]:
+    """The variables a login of `account` has, from ours only what names no secret."""
+    kept = {
+        name: value for name, value in environment.items() if name in _PASSED_ON or name.startswith("LC_")
+    }
+    return kept | {
+        "HOME": account.pw_dir,
+        "USER": account.pw_name,
+        "LOGNAME": account.pw_name,
+        "SHELL": account.pw_shell or "/bin/sh",
+    }
+
+
+def _start(
+    request: str, environment: Mapping[str, str], *, pty: bool
+) -> tuple[subprocess.Popen[bytes], int, dict[int, str]]:
+    """Start the request: the program, the descriptor to write to, those to read from."""
+    if not pty:
+        program = subprocess.Popen(  # noqa: S603 - the request is composed by us, quoted for any shell
+            ["/bin/sh", "-c", request],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,
+        )
+        streams = [stream for stream in (program.stdin, program.stdout, program.stderr) if stream]
+        stdin, stdout, stderr = (os.dup(stream.fileno()) for stream in streams)
+        for stream in streams:
+            stream.close()
+        return program, stdin, {stdout: "stdout", stderr: "stderr"}
+    ours, theirs = terminals.openpty()
+    try:  # a session leader's first terminal becomes its own by being opened
+        program = subprocess.Popen(  # noqa: S603 - as above
+            ["/bin/sh", "-c", 'exec <"$0" >"$0" 2>&1; eval "$1"', os.ttyname(theirs), request],
+            env=environment,
+            start_new_session=True,
+        )
+    except OSError:
+        os.close(ours)
+        raise
+    finally:
+        os.close(theirs)
+    return program, ours, {ours: "stdout"}
+
+
+def _reap(program: subprocess.Popen[bytes], timeout_s: float) -> bool:
+    try:
+        program.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
