@@ -1,6 +1,7 @@
 """Dial: from an address, or a proxy command, to a connected socket, each step with a deadline."""
 
 import contextlib
+import os
 import socket
 import subprocess
 import tempfile
@@ -8,11 +9,11 @@ import threading
 import time
 
 from chargehand.provider import Unreachable
-from chargehand.ssh.failure import network
+from chargehand.ssh.failure import network, shown
 from chargehand.ssh.interrupt import Interrupt
-from chargehand.ssh.wire import Wire
 
 USER_TIMEOUT_S = 30
+LAST_WORDS_BYTES = 4096
 
 Where = tuple[object, ...]
 Address = tuple[socket.AddressFamily, Where]
@@ -105,11 +106,12 @@ class ProxyCommand:
         finally:
             theirs.close()
 
-    def said(self) -> str:
-        """The last line it wrote to stderr."""
-        self._words.seek(0)
-        lines = self._words.read(1 << 16).decode("utf-8", "replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+    def epitaph(self) -> str:
+        """That it ended, and the last line it wrote to stderr."""
+        size = self._words.seek(0, os.SEEK_END)
+        self._words.seek(max(0, size - LAST_WORDS_BYTES))
+        lines = self._words.read().strip().splitlines()
+        return "the proxy command ended" + (f", saying {shown(lines[-1])}" if lines else "")
 
     def close(self) -> None:
         """End it; its socket is closed by the Wire."""
@@ -120,11 +122,6 @@ class ProxyCommand:
             self._program.kill()
             self._program.wait()
         self._words.close()
-
-
-def wire(line: socket.socket, keepalive_s: float) -> Wire:
-    """A Wire over a socket; it gives up when nothing can be sent for as long as three keepalives take."""
-    return Wire(line, stall_s=3 * keepalive_s)
 
 
 def _is_numeric(name: str) -> bool:

@@ -73,9 +73,11 @@ class Handshake:
             return error
         if isinstance(error, IncompatiblePeer):
             return self._incompatible(error)
+        if self.wire.ended == "broken":
+            return Unreachable("connection-lost", f"{self.target}: {self.wire.trouble}", again=True)
         if not self.wire.greeted:
             return self._ungreeted()
-        if self.wire.ended in ("eof", "reset", "broken"):
+        if self.wire.ended in ("eof", "reset"):
             farewell = self.transport.farewell if self.transport else ""
             words = f"it hung up during the key exchange{': ' + shown(farewell) if farewell else ''}"
             return Unreachable("protocol", f"{self.target}: {words}", again=True)
@@ -86,7 +88,7 @@ class Handshake:
 
     def _ungreeted(self) -> Unreachable | Throttled:
         seen = self.wire.greeting.strip()
-        hung_up = self.wire.ended in ("eof", "reset", "broken")
+        hung_up = self.wire.ended in ("eof", "reset")
         if seen.startswith(PENALISED):
             words = f"sshd refuses this address for a while (PerSourcePenalties): {shown(seen)}"
             return Unreachable("refused", f"{self.target}: {words}", again=True)

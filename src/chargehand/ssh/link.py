@@ -49,7 +49,8 @@ class Link:
         if self.transport.farewell:
             return f"the host ended the connection: {shown(self.transport.farewell)}"
         words = {"eof": "the host closed the connection", "reset": "the connection was reset"}
-        return words.get(self.wire.ended) or f"the connection broke: {error or 'it was closed'}"
+        why = self.wire.trouble or error or "it was closed"
+        return words.get(self.wire.ended) or f"the connection broke: {why}"
 
     def hang_up(self) -> None:
         """End the connection. Never raises."""

@@ -23,7 +23,7 @@ from chargehand.ssh.login import Login, compose
 from chargehand.ssh.route import Route, find, hop_settings
 from chargehand.ssh.session import SshSession
 from chargehand.ssh.trust import Trust
-from chargehand.ssh.wire import Line, Wire
+from chargehand.ssh.wire import Wire
 
 TRIES = 4
 
@@ -80,27 +80,28 @@ class SshProvider:
 
     def _attempt(self, route: Route, trust: Trust, login: Login, interrupt: Interrupt) -> Link:
         with ExitStack() as passing, ExitStack() as below:
-            line = self._line(route, interrupt, passing, below)
-            wire = Wire(line, stall_s=3 * route.settings.keepalive_s)
+            wire = self._wire(route, interrupt, passing, below)
             with interrupt.calling(wire.close):
                 link = shake_hands(route, wire, trust, login, self._fabric)
                 below.callback(link.hang_up)
             return dataclasses.replace(link, below=below.pop_all())
 
-    def _line(self, route: Route, interrupt: Interrupt, passing: ExitStack, below: ExitStack) -> Line:
-        """What carries the bytes: a socket, a proxy command, or a channel of a jump host."""
+    def _wire(self, route: Route, interrupt: Interrupt, passing: ExitStack, below: ExitStack) -> Wire:
+        """Bytes to and from the host: over a channel of a jump host, a proxy command or a socket."""
+        stall_s = 3 * route.settings.keepalive_s
         if route.jump:
             lease = self._bastions.lease(hop_settings(route.settings, route.jump), interrupt)
             below.callback(lease.give_back)
             passing.enter_context(self._gate.passing(f"through {lease.title}", interrupt))
             passing.enter_context(self._gate.passing(f"{lease.title} to {route.title}", interrupt))
-            return lease.channel(route.address, route.port, route.connect_timeout_s)
+            channel = lease.channel(route.address, route.port, route.connect_timeout_s)
+            return Wire(channel, stall_s=stall_s)
         passing.enter_context(self._gate.passing(route.title, interrupt))
         if route.proxy_command:
             program = ProxyCommand(route.proxy_command)
             below.callback(program.close)
-            return program.socket
-        return connect(route.address, route.port, route.connect_timeout_s, interrupt)
+            return Wire(program.socket, stall_s=stall_s, epitaph=program.epitaph)
+        return Wire(connect(route.address, route.port, route.connect_timeout_s, interrupt), stall_s=stall_s)
 
     def _known_hosts(self, files: tuple[Path, ...]) -> KnownHosts:
         with self._lock:

@@ -9,6 +9,7 @@ import errno
 import os
 import socket
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 READ_BYTES = 1 << 16
@@ -38,19 +39,25 @@ class Wire:
     Attributes:
         greeting: What the other side said up to its SSH version line, that line included.
         greeted: Whether the version line came.
-        ended: How the stream ended: ``eof``, ``reset``, ``shut`` (by us), or empty.
+        ended: How the stream ended: ``eof``, ``reset``, ``broken``, ``flood`` (no version line in sight),
+            ``shut`` (by us), or empty.
+        trouble: What broke it, in words, where more is known than that.
         heard_at: Monotonic time of the last byte that came.
     """
 
-    def __init__(self, line: Line, *, stall_s: float = 45.0) -> None:
+    def __init__(
+        self, line: Line, *, stall_s: float = 45.0, epitaph: Callable[[], str] | None = None
+    ) -> None:
         self._line = line
         self._stall_s = stall_s
+        self._epitaph = epitaph
         self._stuck_since: float | None = None
         self._ahead = b""
         self._at = 0
         self.greeting = b""
         self.greeted = False
         self.ended = ""
+        self.trouble = ""
         self.heard_at = time.monotonic()
         self._closed = False  # paramiko asks a socket for it
         line.settimeout(IDLE_S)
@@ -92,7 +99,7 @@ class Wire:
         Another connection could get its number while paramiko's thread still reads from it.
         """
         self._closed = True
-        self.ended = self.ended or "shut"
+        self._end("shut")
         if isinstance(self._line, socket.socket):
             with contextlib.suppress(OSError):
                 self._line.shutdown(socket.SHUT_RDWR)
@@ -109,15 +116,24 @@ class Wire:
         except TimeoutError:
             raise
         except OSError as error:
-            self.ended = self.ended or ("reset" if isinstance(error, ConnectionError) else "broken")
+            self._end(
+                "reset" if isinstance(error, ConnectionError) else "broken", error.strerror or str(error)
+            )
             raise
         if not fresh:
-            self.ended = self.ended or "eof"
+            if self._epitaph:
+                self._end("broken", self._epitaph())
+            self._end("eof")
             return b""
         self.heard_at = time.monotonic()
         if not self.greeted:
             self._greet(fresh)
         return fresh
+
+    def _end(self, how: str, trouble: str = "") -> None:
+        """Only the first end counts: what follows comes of it."""
+        if not self.ended:
+            self.ended, self.trouble = how, trouble
 
     def _greet(self, fresh: bytes) -> None:
         self.greeting += fresh
@@ -128,5 +144,5 @@ class Wire:
                 self.greeting = b"\n".join(lines[: number + 1])
                 return
         if len(self.greeting) > GREETING_BYTES:
-            self.ended = "flood"
+            self._end("flood")
             raise OSError(errno.EPROTO, "no SSH version line")
