@@ -1,0 +1,10 @@
+"""Ansible inventories without Ansible: INI, YAML, JSON, TOML, programs, ``group_vars/``, host patterns.
+
+The way of a source: `source` recognises it, `ini`, `tree` or `listing` adds it to a `Draft`, `groups`
+settles who belongs where, `variables` folds what each host is told, `check` looks at the whole.
+"""
+
+from chargehand.inventory.load import load
+from chargehand.inventory.model import Inventory, Origin
+
+__all__ = ["Inventory", "Origin", "load"]

@@ -1,0 +1,116 @@
+"""Load an inventory: read all sources, settle the groups, fold the variables, check the whole."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from chargehand.errors import InventoryError, Problem
+from chargehand.host import Host
+from chargehand.inventory.check import check_hosts
+from chargehand.inventory.draft import EVERYBODY, Draft
+from chargehand.inventory.files import Files
+from chargehand.inventory.groups import GroupGraph, settle
+from chargehand.inventory.model import Inventory
+from chargehand.inventory.program import ProgramLimits
+from chargehand.inventory.source import SourceReader
+from chargehand.inventory.varfiles import VarFiles
+from chargehand.inventory.variables import Variables
+from chargehand.secret import Secret
+
+MAX_HOSTS = 100_000
+_ID_NAMES = ("id", "foreman_id")
+
+
+def load(
+    sources: Sequence[str],
+    *,
+    base: Path,
+    playbook_dir: Path | None = None,
+    run_programs: bool = True,
+    vault_passwords: Sequence[Secret] = (),
+    program_timeout_s: float = 30.0,
+    max_hosts: int = MAX_HOSTS,
+) -> Inventory:
+    """Load an inventory from Ansible's sources, read left to right; later variables override.
+
+    Args:
+        sources: Files, folders, programs, or host lists such as ``web1,web2``.
+        base: What relative sources are relative to.
+        playbook_dir: Its ``group_vars/`` and ``host_vars/`` override those beside the sources.
+        run_programs: Whether executable sources and inventory plugins may run; each that may not is a
+            warning, and its hosts are missing.
+        vault_passwords: Without any, ``!vault`` values stay `chargehand.document.Vaulted`.
+        program_timeout_s: For each program.
+        max_hosts: More are refused, before memory is spent on them.
+
+    Raises:
+        InventoryError: With every problem found. Unlike Ansible, a source that is missing or cannot be
+            read is one: a run against half an inventory is no run.
+
+    Source:
+        ansible-core 2.19; ``VARIABLE_PRECEDENCE`` and all other settings as by default.
+    """
+    draft = Draft(max_hosts)
+    files = Files(base=base, vault_passwords=vault_passwords)
+    limits = ProgramLimits(timeout_s=program_timeout_s) if run_programs else None
+    reader = SourceReader(draft=draft, files=files, program_limits=limits)
+    folders = [folder for source in sources if (folder := reader.read(source)) is not None]
+    if not sources:
+        draft.refuse("no inventory source is given", None)
+    graph = settle(draft)
+    if graph is None:
+        raise InventoryError(draft.problems)
+    beside = [VarFiles(folder, files, draft) for folder in _last_of_each(folders)]
+    playbook = VarFiles(playbook_dir, files, draft) if playbook_dir else None
+    variables = Variables(draft, graph, beside, playbook)
+    if any(problem.severity == "error" for problem in draft.problems):
+        raise InventoryError(draft.problems)
+    return _check(_compose(graph, variables), draft.problems)
+
+
+def _last_of_each(folders: Sequence[Path]) -> list[Path]:
+    """Each folder once, at its last position: there its variables would override anyway."""
+    return list(dict.fromkeys(reversed(folders)))[::-1]
+
+
+def _compose(graph: GroupGraph, variables: Variables) -> Inventory:
+    hosts = []
+    for position, name in enumerate(graph.members[EVERYBODY], start=1):
+        values = variables.values(name)
+        groups = tuple(sorted(group for group in variables.groups(name) if group != EVERYBODY))
+        id_name = _declared_id(values)
+        number = position if id_name is None else int(str(values[id_name]))
+        hosts.append(Host(name=name, id=number, groups=groups, vars=values))
+    return Inventory(
+        hosts=tuple(hosts),
+        groups=graph.members,
+        levels=variables.levels,
+        everybody=variables.everybody(),
+    )
+
+
+def _declared_id(values: Mapping[str, object]) -> str | None:
+    """The variable that gives a host its id: a whole number, or text made of digits."""
+    for name in _ID_NAMES:
+        value = values.get(name)
+        if (
+            isinstance(value, (int, str))
+            and not isinstance(value, bool)
+            and re.fullmatch(r"[0-9]{1,18}", str(value))
+        ):
+            return name
+    return None
+
+
+def _check(inventory: Inventory, found: Sequence[Problem]) -> Inventory:
+    """The inventory with its warnings.
+
+    Raises:
+        InventoryError: It has errors.
+    """
+    declared = {host.name: name for host in inventory if (name := _declared_id(host.vars)) is not None}
+    problems = (*found, *check_hosts(inventory.hosts, inventory.groups, declared, inventory.place))
+    if any(problem.severity == "error" for problem in problems):
+        raise InventoryError(problems)
+    return replace(inventory, warnings=problems)

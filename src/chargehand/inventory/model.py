@@ -1,0 +1,137 @@
+"""Inventory: the hosts and groups that all sources together describe."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from chargehand.document import Vaulted
+from chargehand.errors import Place, Problem
+from chargehand.host import Host
+from chargehand.inventory.draft import Layer
+from chargehand.inventory.pattern import Names, match_names
+from chargehand.secret import MASKED, Secret
+
+_SECRET_NAME = re.compile(
+    r"pass(word|wd|phrase)?(_|$)|secret|token|private_key(?!_file)|api_?key", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One place that gives a variable a value for a host.
+
+    Attributes:
+        scope: What the file speaks of there: ``group web``, ``host web1``.
+        place: Where.
+        value: What it says; ``***`` for secrets and for names that sound like one.
+        wins: Whether this is the value the host has.
+    """
+
+    scope: str
+    place: Place
+    value: object
+    wins: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One step of the precedence: what one group or host says, in one kind of file."""
+
+    scope: str
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """The hosts of all sources, in inventory order, and their groups.
+
+    Inventory order is Ansible's: the order of ``hosts: all``.
+
+    Attributes:
+        hosts: Every host.
+        groups: Group to the names of its hosts, those of child groups included; ``all`` and
+            ``ungrouped`` are always there.
+        warnings: What is allowed and yet hardly meant.
+        levels: Gives the levels of a host's variables, lowest precedence first; read it through `explain`.
+        everybody: What applies to ``localhost`` even when no source names it.
+    """
+
+    hosts: tuple[Host, ...]
+    groups: Mapping[str, tuple[str, ...]]
+    warnings: tuple[Problem, ...] = ()
+    levels: Callable[[str], Iterable[Level]] = field(repr=False)
+    everybody: Mapping[str, object] = field(repr=False, default_factory=dict)
+    _by_name: Mapping[str, Host] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {host.name: host for host in self.hosts})
+
+    def __iter__(self) -> Iterator[Host]:
+        return iter(self.hosts)
+
+    def __len__(self) -> int:
+        return len(self.hosts)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def __getitem__(self, name: str) -> Host:
+        return self._by_name[name]
+
+    def match(self, pattern: str) -> list[Host]:
+        """Hosts that one of Ansible's host patterns chooses, in the order it gives them.
+
+        ``localhost`` need not be in the inventory to be named; it then has id 0 and a local connection.
+
+        Raises:
+            SearchError: A term of the pattern names nothing.
+        """
+        names = match_names(pattern, Names(self._by_name, self.groups))
+        return [self._by_name.get(name) or self._implicit(name) for name in names]
+
+    def explain(self, host: str, name: str) -> list[Origin]:
+        """Where the value of a host's variable comes from, lowest precedence first; the last one wins.
+
+        Raises:
+            KeyError: No such host.
+        """
+        found = [
+            Origin(level.scope, layer.where(name), _shown(name, layer.values[name]))
+            for level in self._levels_of(host)
+            for layer in level.layers
+            if name in layer.values
+        ]
+        if found:
+            last = found[-1]
+            found[-1] = Origin(last.scope, last.place, last.value, wins=True)
+        return found
+
+    def place(self, host: str, name: str) -> Place | None:
+        """Where the value that a host's variable has is written; None when it has none."""
+        winner: Layer | None = None
+        for level in self._levels_of(host):
+            for layer in level.layers:
+                winner = layer if name in layer.values else winner
+        return winner.where(name) if winner else None
+
+    def _levels_of(self, host: str) -> Iterable[Level]:
+        return self.levels(self._by_name[host].name)
+
+    def _implicit(self, name: str) -> Host:
+        return Host(name=name, id=0, vars={**self.everybody, "ansible_connection": "local"})
+
+
+def _shown(name: str, value: object) -> object:
+    if _SECRET_NAME.search(name) and value not in ("", None):
+        return MASKED
+    return _masked(value)
+
+
+def _masked(value: object) -> object:
+    if isinstance(value, (Secret, Vaulted)):
+        return MASKED
+    if isinstance(value, Mapping):
+        return {key: _shown(str(key), item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_masked(item) for item in value]
+    return value

@@ -1,0 +1,121 @@
+"""Ansible's host patterns: ``web*:&debian:!web3``, ``db[0]``, ``~regex``."""
+
+import fnmatch
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from chargehand.errors import Place, Problem, SearchError, did_you_mean
+from chargehand.inventory.address import is_host_pattern
+
+LOCALHOSTS = ("localhost", "127.0.0.1", "::1")
+
+_SUBSCRIPT = re.compile(r"(.+)\[(?:(-?[0-9]+)|([0-9]+)[:-]([0-9]*))\]")
+_TERM = re.compile(r"(?:[^\s:\[\]]|\[[^\]]*\])+")
+_GLOB = frozenset("*?[")
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names a pattern chooses from, each in inventory order.
+
+    Attributes:
+        hosts: Names of all hosts.
+        groups: Group to names of its hosts.
+    """
+
+    hosts: Mapping[str, object]
+    groups: Mapping[str, tuple[str, ...]]
+
+
+def match_names(pattern: str, names: Names) -> list[str]:
+    """Names of the hosts that `pattern` chooses.
+
+    Plain terms are united in the order written, then ``&term`` keeps what it also matches, then
+    ``!term`` takes away. A word that names nothing is refused, where Ansible only warns: a
+    misspelt ``!web3`` would run on the very host it means to spare. ``localhost`` and its
+    addresses may be named without being in the inventory.
+
+    Raises:
+        SearchError: A term names nothing, or is no valid regular expression.
+    """
+    terms = split_pattern(pattern)
+    plain = [term for term in terms if term[0] not in "&!"] or ["all"]
+    chosen: dict[str, None] = {}
+    for term in plain:
+        found = [term] if term in names.hosts else _match_term(term, names, pattern)
+        chosen |= dict.fromkeys(found)
+    for term in terms:
+        if term[0] == "&":
+            kept = set(_match_term(term[1:], names, pattern))
+            chosen = {name: None for name in chosen if name in kept}
+    for term in terms:
+        if term[0] == "!":
+            for name in _match_term(term[1:], names, pattern):
+                chosen.pop(name, None)
+    return list(chosen)
+
+
+def split_pattern(pattern: str) -> list[str]:
+    """Terms of a pattern: split at commas, or, where there is none and it is no address, at colons."""
+    if "," in pattern:
+        terms = pattern.split(",")
+    elif is_host_pattern(pattern):
+        terms = [pattern]
+    else:
+        terms = _TERM.findall(pattern)
+    return [term.strip() for term in terms if term.strip()]
+
+
+def _match_term(term: str, names: Names, pattern: str) -> Iterable[str]:
+    if term.startswith("~"):
+        return _match_expression(term, names, pattern)
+    expression, subscript = _split_subscript(term)
+    found = list(dict.fromkeys(_match_expression(expression, names, pattern)))
+    return found if subscript is None else found[subscript]
+
+
+def _split_subscript(term: str) -> tuple[str, slice | None]:
+    match = _SUBSCRIPT.fullmatch(term)
+    if not match:
+        return term, None
+    expression, index, first, last = match.groups()
+    if index:
+        start = int(index)
+        return expression, slice(start, start + 1 or None)
+    return expression, slice(int(first), int(last) + 1 if last else None)
+
+
+def _match_expression(expression: str, names: Names, pattern: str) -> Iterable[str]:
+    matcher = _compile(expression, pattern)
+    groups = [group for group in names.groups if matcher.match(group)]
+    found = [host for group in groups for host in names.groups[group]]
+    is_word = not expression.startswith("~") and not _GLOB.intersection(expression)
+    if not groups or not is_word or "." in expression:
+        found += [host for host in names.hosts if matcher.match(host)]
+    if not found and not groups and is_word:
+        if expression in LOCALHOSTS:
+            return [next((name for name in LOCALHOSTS if name in names.hosts), expression)]
+        raise SearchError(
+            _problem(
+                f"`{expression}` is neither a host nor a group of the inventory",
+                pattern,
+                did_you_mean(expression, [*names.groups, *names.hosts]),
+            )
+        )
+    return found
+
+
+def _compile(expression: str, pattern: str) -> re.Pattern[str]:
+    try:
+        if expression.startswith("~"):
+            return re.compile(expression[1:])
+        return re.compile(fnmatch.translate(expression))
+    except re.error as error:
+        raise SearchError(
+            _problem(f"`{expression}` is no valid regular expression: {error}", pattern, None)
+        ) from error
+
+
+def _problem(message: str, pattern: str, hint: str | None) -> Problem:
+    return Problem(message, Place("<host pattern>", 1, None, pattern), hint, "pattern")
