@@ -140,13 +140,11 @@ def _condition_notation(condition: Condition) -> str:
         texts = [_plain(text) for text in (*names, *(word.text for word in condition.values))]
         return f"({' '.join([condition.operator, *texts])})"
     if names:
-        members = [word.text.replace("\\", "\\\\").replace(",", "\\,") for word in condition.values]
-        return (
-            f"({condition.operator} {_plain(names[0])}{' ' + _quoted(','.join(members)) if members else ''})"
-        )
+        members = ",".join(re.sub(r'([\\",])', r"\\\1", word.text) for word in condition.values)
+        return f"({condition.operator} {_plain(names[0])}" + (f' "{members}")' if condition.values else ")")
     single, joined = ("eq", "or") if condition.operator == "in" else ("ne", "and")
-    members = [f"({single} {_plain(word.text)})" for word in condition.values]
-    return members[0] if len(members) == 1 else f"({' '.join([joined, *members])})"
+    tests = [f"({single} {_plain(word.text)})" for word in condition.values]
+    return tests[0] if len(tests) == 1 else f"({' '.join([joined, *tests])})"
 
 
 def _condition_spelled(condition: Condition) -> str:
