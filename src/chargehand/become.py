@@ -77,7 +77,7 @@ def find_prompt(method: BecomeMethod, said: str, marks: Marks) -> bool:
 def read_failure(said: str) -> str:
     """The code of why the program did not switch; ``no-start`` when its text is not known."""
     for code, pattern in _FAILURES:
-        if re.search(pattern, said, re.IGNORECASE):
+        if re.search(pattern, said, re.IGNORECASE | re.MULTILINE):
             return code
     return "no-start"
 
@@ -120,7 +120,7 @@ _PROMPTS: Final[Mapping[BecomeMethod, str]] = {
 
 _FAILURES: Final = (
     ("become-tty", r"must have a tty|must be run from a terminal|a tty is required"),
-    ("become-missing", r"exec: .*(not found|no such file|permission denied)|command not found"),
+    ("become-missing", r"^chargehand: .*(not found|no such file|permission denied)|command not found"),
     ("become-user", r"unknown user|user '?[^\n ]+'? (does not exist|not found)|no passwd entry for"),
     ("become-denied", r"not in the sudoers file|is not allowed to|may not run|i'm afraid i can't do that"),
     ("become-denied", r"operation not permitted|permission denied"),

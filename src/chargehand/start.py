@@ -116,8 +116,9 @@ class StartProtocol:
         self._readers[self._control].mark = public
         self._running: set[Stream] = set()
         self._ended: set[Stream] = set()
-        self._noise = bytearray()
+        self._noise = {stream: bytearray() for stream in streams}
         self._said = ""
+        self._answered = 0
         self._asked = False
         self._sent = False
         if asks_nothing(script.become) and not pty:
@@ -131,7 +132,8 @@ class StartProtocol:
     @property
     def noise(self) -> str:
         """What the host printed before the script started, without our own words."""
-        text = self._noise.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
+        parts = (bytes(noise).decode("utf-8", "backslashreplace").strip() for noise in self._noise.values())
+        text = "\n".join(part for part in parts if part).replace("\r\n", "\n")
         for word in (f"[{self._marks.prompt}]:", self._marks.prompt):
             text = text.replace(word, "")
         return text.strip()
@@ -168,7 +170,7 @@ class StartProtocol:
         noise = self.noise
         shown = noise.splitlines()[-1][:200] if noise else "nothing was printed"
         if self.phase is Phase.SWITCHING and self._become is not None:
-            code = read_failure(noise)
+            code = read_failure(self._said)
             if code == "no-start" and self._asked:
                 code = "become-wrong-password"
             return NotStarted(
@@ -179,8 +181,9 @@ class StartProtocol:
     def overdue(self) -> NotStarted:
         """What it means that the start took too long."""
         noise = self.noise
-        if self.phase is Phase.SWITCHING and self._become is not None and self._said.strip():
-            asked = self._said.strip().splitlines()[-1][:200].replace(self._marks.prompt, "***")
+        said = self._said[self._answered :].strip()
+        if self.phase is Phase.SWITCHING and self._become is not None and said:
+            asked = said.splitlines()[-1][:200]
             return NotStarted(
                 "become-prompt", f"{self._become.method} waits for an answer: {asked}", noise=noise
             )
@@ -192,16 +195,18 @@ class StartProtocol:
         if stream in self._running:
             yield Output(stream, chunk)
             return
-        self._noise += chunk[: NOISE_BYTES - len(self._noise)]
+        noise = self._noise[stream]
+        noise += chunk[: NOISE_BYTES // 2 - len(noise)]
         if stream == self._control and self.phase is Phase.SWITCHING:
-            self._said = (self._said + chunk.decode("utf-8", "replace").replace("\r\n", "\n"))[-NOISE_BYTES:]
+            text = chunk.decode("utf-8", "replace").replace("\r", "\n")
+            self._said += text[: NOISE_BYTES - len(self._said)]
             self._answer(self._become)
 
     def _answer(self, become: Become | None) -> None:
         """Give the password to the prompt it belongs to, once."""
-        if become is None or not find_prompt(become.method, self._said, self._marks):
+        if become is None or not find_prompt(become.method, self._said[self._answered :], self._marks):
             return
-        self._said = ""
+        self._answered = len(self._said)
         if become.password is None:
             raise NotStarted(
                 "become-password-required",
@@ -220,13 +225,10 @@ class StartProtocol:
         self.outgoing += become.password.reveal().encode() + b"\n"
 
     def _obey(self, stream: Stream, record: Record) -> Iterator[Started | Output | Ended]:
+        if self._readers[stream].mark == self._marks.whole.encode():
+            self._proceed(record)
+            return
         match record.word:
-            case "BECOME" if self.phase is Phase.REQUESTED:
-                self.phase = Phase.SWITCHING
-            case "READY" if self.phase < Phase.READY:
-                self.phase = Phase.READY
-                self._readers[self._control].mark = self._wrapper.nonce.encode()
-                self._send_script()
             case "REFUSE" if self.phase < Phase.STARTED:
                 code, _, reason = record.rest.partition(" ")
                 raise NotStarted(code if code in REFUSALS else "no-start", reason, noise=self.noise)
@@ -245,6 +247,15 @@ class StartProtocol:
                 self.phase = Phase.GONE
             case _:
                 pass  # a word out of its turn decides nothing
+
+    def _proceed(self, record: Record) -> None:
+        """Obey what comes before the wrapper; its mark stands in the request, so no more than this is believed."""
+        if record.word == "BECOME" and self.phase is Phase.REQUESTED:
+            self.phase = Phase.SWITCHING
+        elif record.word == "READY":
+            self.phase = Phase.READY
+            self._readers[self._control].mark = self._wrapper.nonce.encode()
+            self._send_script()
 
     def _send_script(self) -> None:
         if not self._sent:
