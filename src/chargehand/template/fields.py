@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import cast
 
 from chargehand.document import Document
-from chargehand.errors import Place, Problem, did_you_mean
+from chargehand.errors import Place, Problem, TemplateError, did_you_mean
 
 Path = tuple[str | int, ...]
 RULE = "template"
@@ -26,6 +26,11 @@ class Fields:
     def complain(self, message: str, *steps: str | int, hint: str | None = None) -> None:
         """Note a problem with the value at `steps`."""
         self.problems.append(Problem(message, self.place(*steps), hint, RULE))
+
+    def finish(self) -> None:
+        """Raise a `TemplateError` with every problem, in the order of the file, if there is any."""
+        if self.problems:
+            raise TemplateError(sorted(self.problems, key=_position))
 
     def place(self, *steps: str | int, key: bool = False) -> Place:
         """Where the value at `steps` stands, or this mapping."""
@@ -127,6 +132,11 @@ class Fields:
 
     def _written(self, *steps: str | int) -> str:
         return self._document.written((*self._path, *steps))
+
+
+def _position(problem: Problem) -> tuple[int, int]:
+    place = problem.place
+    return (0, 0) if place is None else (place.line or 0, place.column or 0)
 
 
 def _value_at(data: object, path: Path) -> object:

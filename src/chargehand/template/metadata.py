@@ -100,8 +100,7 @@ def inline_template(document: Document, path: Path, name: str) -> JobTemplate:
         fields.complain("`script` is empty", "script")
     inputs = _read_inputs(fields)
     place = fields.place("script")
-    if fields.problems:
-        raise TemplateError(fields.problems)
+    fields.finish()
     return JobTemplate(
         name=name,
         job_category="Inline",
@@ -151,8 +150,7 @@ def _read(document: Document, body: str, first_line: int) -> JobTemplate:
     )
     if snippet and template.feature:
         fields.complain("a snippet cannot serve a feature", "feature")
-    if fields.problems:
-        raise TemplateError(fields.problems)
+    fields.finish()
     return template
 
 
