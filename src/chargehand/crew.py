@@ -1,0 +1,187 @@
+"""Crew: the threads of a run, and the hosts they are at."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from chargehand.event import HostConnecting, HostFinished, Stream
+from chargehand.herald import Herald
+from chargehand.limits import Retry
+from chargehand.line import Line, Turn
+from chargehand.outcome import never_started
+from chargehand.output import Capture
+from chargehand.provider import Provider, Unreachable
+from chargehand.result import HostResult
+from chargehand.share import TemplateInvocation
+from chargehand.tally import Tally
+from chargehand.visit import Visit, defect, unreachable, untouched
+from chargehand.watch import STREAMS, Watch
+
+STACK_BYTES = 512 * 1024
+"""For each thread, so that a thousand of them fit into little memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orders:
+    """What a crew goes by.
+
+    Attributes:
+        providers: By name, for every share of the run.
+        retry: How often an unreachable host is tried again.
+        failures_allowed: So many failed hosts, and nobody else gets a turn.
+        spool: Folder for output too large for memory.
+        kept_bytes: Of the beginning of each stream, and as many of its end, stay in memory.
+        clock: The time, aware, UTC.
+    """
+
+    providers: Mapping[str, Provider]
+    retry: Retry
+    failures_allowed: float
+    spool: Path
+    kept_bytes: int
+    clock: Callable[[], datetime]
+
+
+class Crew:
+    """The threads of a run, and the hosts they are at.
+
+    Attributes:
+        stopped: ``stop_after`` when hosts were skipped because too many had failed; else empty.
+    """
+
+    def __init__(self, line: Line, tally: Tally, herald: Herald, orders: Orders) -> None:
+        self.stopped = ""
+        self._line = line
+        self._tally = tally
+        self._herald = herald
+        self._orders = orders
+        self._visits: dict[str, Visit] = {}
+        self._halted = ""
+        self._lock = threading.Lock()
+
+    def start(self, threads: int, gone: Callable[[], None]) -> int:
+        """Start so many threads, or as many as the system allows; `gone` is called as each ends."""
+        with _stack_size(STACK_BYTES):
+            for number in range(threads):
+                thread = threading.Thread(
+                    target=self._work, args=(gone,), name=f"chargehand-{number}", daemon=True
+                )
+                try:
+                    thread.start()
+                except RuntimeError:
+                    if not number:
+                        raise
+                    self._herald.notice(f"the system allows only {number} threads: fewer hosts run at once")
+                    return number
+        return threads
+
+    def finish(self, result: HostResult) -> None:
+        """A host is done."""
+        if not self._tally.put(result):
+            return
+        self._herald.tell(HostFinished(at=self._orders.clock(), result=result))
+        if self._tally.failed >= self._orders.failures_allowed and self._skip_rest("stop_after"):
+            self.stopped = "stop_after"
+
+    def halt(self, why: str, *, now: bool = False) -> None:
+        """Let nobody else have a turn and stop the hosts under way; with `now`, do not wait for them."""
+        with self._lock:
+            self._halted = self._halted or why
+            visits = list(self._visits.values())
+        self._skip_rest(why)
+        for visit in visits:
+            visit.stop.press(why, now=now)
+
+    def abandon(self, why: str) -> None:
+        """Give every host still under way its result without waiting for it."""
+        with self._lock:
+            visits = list(self._visits.values())
+        for visit in visits:
+            self.finish(visit.abandon(why))
+
+    def _work(self, gone: Callable[[], None]) -> None:
+        try:
+            while (turn := self._line.take()) is not None:
+                self._serve(turn)
+        finally:
+            gone()
+
+    def _serve(self, turn: Turn) -> None:
+        """Take one turn; whatever we do wrong meets its host and nobody else."""
+        try:
+            try:
+                visit = self._visit(turn)
+            finally:
+                self._line.leave()
+            visit.part()
+        except Exception as error:  # noqa: BLE001 - logged by `defect`, and told
+            outcome = defect(turn.share.host, error)
+            self._herald.notice(f"{turn.share.host}: {outcome.reason}")
+            self.finish(untouched(turn.share, outcome))
+
+    def _visit(self, turn: Turn) -> Visit:
+        """Make one visit, to its result or to another try; its session is still open then."""
+        share, retry = turn.share, self._orders.retry
+        visit = self._admit(turn)
+        try:
+            result = visit.make(self._orders.providers[share.settings.provider])
+        except Unreachable as trouble:
+            again = turn.next_after(trouble)
+            self._dismiss(share)
+            if (
+                turn.attempt <= retry.times
+                and not visit.stop.reason
+                and self._line.rejoin(again, retry.delay_s)
+            ):
+                return visit
+            result = unreachable(share, trouble, turn.attempt)
+        self._dismiss(share)
+        self.finish(result)
+        return visit
+
+    def _admit(self, turn: Turn) -> Visit:
+        share, orders = turn.share, self._orders
+        assert share.script is not None  # noqa: S101 - such a share never gets into the line
+        self._herald.tell(HostConnecting(at=orders.clock(), host=share.host, attempt=turn.attempt))
+        captures: dict[Stream, Capture] = {
+            stream: Capture(
+                orders.spool, name=stream, head_bytes=orders.kept_bytes, tail_bytes=orders.kept_bytes
+            )
+            for stream in STREAMS
+        }
+        watch = Watch(share, captures, herald=self._herald, clock=orders.clock)
+        visit = Visit(turn, share.script, watch)
+        with self._lock:
+            self._visits[share.host] = visit
+            halted = self._halted
+        if halted:
+            visit.stop.press(halted)
+        return visit
+
+    def _dismiss(self, share: TemplateInvocation) -> None:
+        with self._lock:
+            self._visits.pop(share.host, None)
+
+    def _skip_rest(self, why: str) -> bool:
+        """Give everybody who waits for a turn a result; whether there was anybody."""
+        turns = self._line.close()
+        for turn in turns:
+            if turn.trouble is None:
+                self.finish(untouched(turn.share, never_started(why)))
+            else:
+                remark = f"not tried again: {never_started(why).reason}"
+                self.finish(unreachable(turn.share, turn.trouble, turn.attempt - 1, remark))
+        return bool(turns)
+
+
+@contextmanager
+def _stack_size(size_bytes: int) -> Iterator[None]:
+    """Have threads that start meanwhile get stacks of that size."""
+    before = threading.stack_size(size_bytes)
+    try:
+        yield
+    finally:
+        threading.stack_size(before)

@@ -1,0 +1,200 @@
+"""Runner: runs rendered scripts on hosts - in order, at most so many at once, and stops when told to.
+
+One host's trouble is a `HostResult`; it never reaches another host. The threads of a `Crew` take turns
+from a `Line`; the thread that called `Runner.run` only waits: for the end, for the deadline, for `stop`.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from enum import Enum, auto
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from chargehand.crew import Crew, Orders
+from chargehand.descriptors import affordable
+from chargehand.event import Observer, RunFinished, RunStarted
+from chargehand.herald import Herald
+from chargehand.limits import Limits, split_waves
+from chargehand.line import Line
+from chargehand.outcome import CANCELLED, DEADLINE, Outcome
+from chargehand.output import HEAD_BYTES
+from chargehand.provider import Provider, find_provider
+from chargehand.result import JobResult, Status
+from chargehand.share import TemplateInvocation
+from chargehand.tally import Tally
+from chargehand.visit import untouched
+
+DEFAULT_CONCURRENCY = 50
+OUTPUT_BYTES = 256 << 20
+"""Output of all hosts together that stays in memory; what is longer lies in the spool."""
+SIGNAL_LATENCY_S = 0.5
+"""A signal that comes in the instant before a wait does not end it, so no wait is longer than this."""
+
+
+class _News(Enum):
+    """What the waiting thread is told."""
+
+    STOP = auto()
+    STOP_NOW = auto()
+    THREAD_GONE = auto()
+
+
+def utc_now() -> datetime:
+    """The time by the machine's clock."""
+    return datetime.now(UTC)
+
+
+class Runner:
+    """Runs one job on its hosts, once.
+
+    Args:
+        limits: How many hosts at once, in which waves, and when to go no further.
+        observers: Told of every event, one at a time.
+        spool: Folder for output too large for memory; it must exist.
+        find_provider: Gives what makes a provider, by its name.
+        default_concurrency: Hosts at once when `limits` leaves it open.
+        clock: The time, aware, UTC.
+        monotonic: Seconds that never go back.
+        patience_s: Seconds the hosts may take to confirm that they stopped: after the first
+            `stop` or the deadline, and after ``stop(now=True)``.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        observers: Sequence[Observer] = (),
+        *,
+        spool: Path,
+        find_provider: Callable[[str], Callable[[], Provider]] = find_provider,
+        default_concurrency: int = DEFAULT_CONCURRENCY,
+        clock: Callable[[], datetime] = utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
+        patience_s: tuple[float, float] = (60.0, 2.0),
+    ) -> None:
+        self._limits = limits
+        self._spool = spool
+        self._find_provider = find_provider
+        self._concurrency = limits.concurrency_level or default_concurrency
+        self._clock = clock
+        self._monotonic = monotonic
+        self._patience_s = patience_s
+        self._herald = Herald(observers, clock)
+        self._news: SimpleQueue[_News] = SimpleQueue()
+
+    def stop(self, *, now: bool = False) -> None:
+        """Start no more hosts and stop the running ones; with `now`, leave those that do not let go.
+
+        Safe from any thread, from an observer and from a signal handler: `SimpleQueue.put` is
+        reentrant.
+        """
+        self._news.put(_News.STOP_NOW if now else _News.STOP)
+
+    def run(self, shares: Sequence[TemplateInvocation]) -> JobResult:
+        """Run every share; one result for each, in their order.
+
+        Raises:
+            UsageError: A provider is not installed. Nothing was started then.
+        """
+        tally = Tally([share.host for share in shares])
+        ready = [share for share in shares if share.trouble is None]
+        providers = self._open_providers(ready)
+        started_at = self._clock()
+        self._herald.tell(RunStarted(at=started_at, hosts=tuple(share.host for share in shares)))
+        crew, threads = self._hire(ready, tally, providers, len(shares))
+        try:
+            for share in shares:
+                if share.trouble is not None:
+                    outcome = Outcome(Status.NOT_STARTED, share.trouble.code, share.trouble.reason)
+                    crew.finish(untouched(share, outcome))
+            stopped = self._conduct(crew, threads)
+        except BaseException:  # KeyboardInterrupt, where nobody calls `stop` instead
+            crew.halt(CANCELLED)
+            raise
+        finally:
+            for provider in providers.values():
+                provider.close()
+        result = JobResult(
+            results=tally.results(),
+            started_at=started_at,
+            ended_at=self._clock(),
+            cancelled=stopped == CANCELLED,
+            stopped=DEADLINE if stopped == DEADLINE else crew.stopped,
+        )
+        self._herald.tell(RunFinished(at=result.ended_at, result=result))
+        self._herald.fall_silent()
+        return result
+
+    def _open_providers(self, shares: Iterable[TemplateInvocation]) -> dict[str, Provider]:
+        factories = {
+            name: self._find_provider(name) for name in sorted({s.settings.provider for s in shares})
+        }
+        return {name: factory() for name, factory in factories.items()}
+
+    def _hire(
+        self, ready: Sequence[TemplateInvocation], tally: Tally, providers: dict[str, Provider], total: int
+    ) -> tuple[Crew, int]:
+        """A crew for the hosts that can be run on, and how many threads it needs."""
+        wanted = min(self._concurrency, len(ready))
+        slots = affordable(wanted)
+        if slots < wanted:
+            self._herald.notice(
+                f"{slots} instead of {wanted} hosts at once: this process may open few files (`ulimit -n`)"
+            )
+        waves = split_waves(ready, self._limits.waves)
+        line = Line(waves, slots, pause_s=self._limits.wave_pause_s, monotonic=self._monotonic)
+        orders = Orders(
+            providers=providers,
+            retry=self._limits.retry_unreachable,
+            failures_allowed=self._limits.failures_allowed(total),
+            spool=self._spool,
+            kept_bytes=_kept_bytes(len(ready)),
+            clock=self._clock,
+        )
+        # A host's slot is free once its result is told; the threads above one for each slot serve the
+        # next host while sessions are still being closed.
+        return Crew(line, tally, self._herald, orders), min(len(ready), slots + slots // 4 + 1)
+
+    def _conduct(self, crew: Crew, threads: int) -> str:
+        """Wait until every thread is gone or left behind; why the run was stopped, if it was."""
+        if not self._news.empty():  # stopped before it began
+            crew.halt(CANCELLED)
+            return CANCELLED
+        why, limit = "", math.inf
+        if self._limits.deadline_s is not None:
+            limit = self._monotonic() + self._limits.deadline_s
+        alive = crew.start(threads, lambda: self._news.put(_News.THREAD_GONE))
+        while alive:
+            news = self._hear(limit)
+            if news is _News.THREAD_GONE:
+                alive -= 1
+            elif news is not None:
+                now = news is _News.STOP_NOW
+                why, limit = why or CANCELLED, min(limit if why else math.inf, self._patience_ends(now=now))
+                crew.halt(why, now=now)
+            elif why:
+                crew.abandon(why)
+                break
+            else:
+                why, limit = DEADLINE, self._patience_ends()
+                crew.halt(why)
+        return why
+
+    def _patience_ends(self, *, now: bool = False) -> float:
+        return self._monotonic() + self._patience_s[now]
+
+    def _hear(self, until: float) -> _News | None:
+        """The next news; None when there was none until then."""
+        while True:
+            left_s = max(0.0, until - self._monotonic())
+            try:
+                return self._news.get(timeout=min(left_s, SIGNAL_LATENCY_S))
+            except Empty:
+                if left_s <= SIGNAL_LATENCY_S:
+                    return None
+
+
+def _kept_bytes(hosts: int) -> int:
+    """How much of the beginning, and of the end, of each of two streams of each host stays in memory."""
+    return min(HEAD_BYTES, max(4096, OUTPUT_BYTES // (4 * max(1, hosts))))

@@ -1,0 +1,134 @@
+"""Visit: one turn at one host, from reaching it to its result."""
+
+import logging
+import secrets
+
+from chargehand.line import Turn
+from chargehand.outcome import CANCELLED, DEADLINE, Outcome, abandoned, internal, never_started, outcome_of
+from chargehand.provider import Ending, NotStarted, Provider, Session, Stop, Unreachable
+from chargehand.result import HostResult, Status
+from chargehand.script import RenderedScript
+from chargehand.share import TemplateInvocation
+from chargehand.watch import Watch
+
+log = logging.getLogger(__name__)
+
+
+class Visit:
+    """One turn at one host, under way.
+
+    Attributes:
+        stop: The host's stop button.
+    """
+
+    def __init__(self, turn: Turn, script: RenderedScript, watch: Watch) -> None:
+        self.stop = Stop()
+        self._turn = turn
+        self._script = script
+        self._watch = watch
+        self._session: Session | None = None
+        self._settled = False
+
+    def make(self, provider: Provider) -> HostResult:
+        """Reach the host and run its script; whatever goes wrong is in the result.
+
+        Raises:
+            Unreachable: No session, but another try can help.
+        """
+        try:
+            result = self._make(provider)
+        except Unreachable:
+            self._watch.finish()
+            raise
+        except Exception as error:  # noqa: BLE001 - logged by `defect`, and a result
+            result = self._result(defect(self._turn.share.host, error))
+        self._settled = result.status is not Status.UNKNOWN
+        return result
+
+    def abandon(self, why: str) -> HostResult:
+        """The result when nobody waits for the host any longer."""
+        return self._result(abandoned(why, reached=self._session is not None))
+
+    def part(self) -> None:
+        """Let the host clean up, unless what lies there may still be asked for; end the session."""
+        if self._session is None:
+            return
+        if self._settled:
+            self._session.settle()
+        self._session.close()
+
+    def _make(self, provider: Provider) -> HostResult:
+        try:
+            self._session = provider.open(self._turn.share.settings, self.stop)
+            if self._stopped():
+                return self._result(never_started(self.stop.reason))
+            return self._ended(self._session.run(self._script, self._watch, self.stop))
+        except Unreachable as trouble:
+            if self._stopped():
+                return self._result(never_started(self.stop.reason, trouble.reason))
+            if trouble.again:
+                raise
+            return unreachable(self._turn.share, trouble, self._turn.attempt)
+        except NotStarted as trouble:
+            if self._stopped():
+                return self._result(never_started(self.stop.reason, trouble.reason), noise=trouble.noise)
+            outcome = Outcome(Status.NOT_STARTED, trouble.code, trouble.reason)
+            return self._result(outcome, noise=trouble.noise)
+
+    def _stopped(self) -> bool:
+        return self.stop.reason in (CANCELLED, DEADLINE)
+
+    def _ended(self, ending: Ending) -> HostResult:
+        return self._result(outcome_of(ending), ending, noise=ending.noise)
+
+    def _result(self, outcome: Outcome, ending: Ending | None = None, noise: str = "") -> HostResult:
+        output = self._watch.finish()
+        return HostResult(
+            host=self._turn.share.host,
+            host_id=self._turn.share.host_id,
+            status=outcome.status,
+            exit_status=ending.exit_status if ending else None,
+            signal=ending.signal if ending else None,
+            started_at=self._watch.started_at,
+            duration_s=ending.duration_s if ending else None,
+            code=outcome.code,
+            reason=self._watch.masked(outcome.reason),
+            stdout=output["stdout"],
+            stderr=output["stderr"],
+            noise=self._watch.masked(noise),
+            pty=ending.pty if ending else False,
+            attempts=self._turn.attempt,
+        )
+
+
+def unreachable(
+    share: TemplateInvocation, trouble: Unreachable, attempts: int, remark: str = ""
+) -> HostResult:
+    """The result of a host that could not be reached in so many attempts."""
+    return HostResult(
+        host=share.host,
+        host_id=share.host_id,
+        status=Status.UNREACHABLE,
+        code=trouble.code,
+        reason=f"{trouble.reason} ({remark})" if remark else trouble.reason,
+        attempts=attempts,
+    )
+
+
+def untouched(share: TemplateInvocation, outcome: Outcome) -> HostResult:
+    """The result of a host nobody connected to."""
+    return HostResult(
+        host=share.host,
+        host_id=share.host_id,
+        status=outcome.status,
+        code=outcome.code,
+        reason=outcome.reason,
+        attempts=0,
+    )
+
+
+def defect(host: str, error: Exception) -> Outcome:
+    """What it means for a host that we failed ourselves; the log has an entry about it."""
+    entry = secrets.token_hex(4)
+    log.error("[%s] while running on %s", entry, host, exc_info=error)
+    return internal(error, entry)
