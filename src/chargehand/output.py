@@ -18,9 +18,9 @@ _BUFFER_BYTES: Final = 1 << 18
 class Capture:
     """Keeps the beginning and the end of a stream in memory, and all of a long one in a file.
 
-    The file is made in `folder`, under a new name that begins with `name` and readable by its owner only, when
-    the first `head_bytes` are exceeded. When it cannot be written - a full disk - the stream is still counted, hashed and
-    kept in part: the result of a script that ran is worth more than its whole output.
+    The file is made when the first `head_bytes` are exceeded: in `folder`, under a new name that begins with
+    `name`, readable by its owner only. When it cannot be written - a full disk - the stream is still counted,
+    hashed and kept in part: the result of a script that ran is worth more than its whole output.
 
     Attributes:
         trouble: One line of why the file is missing; empty when nothing is.
