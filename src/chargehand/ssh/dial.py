@@ -9,7 +9,7 @@ import threading
 import time
 
 from chargehand.provider import Unreachable
-from chargehand.ssh.failure import network, shown
+from chargehand.ssh.failure import Throttled, network, shown
 from chargehand.ssh.interrupt import Interrupt
 
 USER_TIMEOUT_S = 30
@@ -55,6 +55,7 @@ def connect(name: str, port: int, timeout_s: float, interrupt: Interrupt) -> soc
 
     Raises:
         Unreachable: None did; the last one's failure.
+        Throttled: The host took the connection and reset it at once.
     """
     end = time.monotonic() + timeout_s
     addresses = resolve(name, port, timeout_s, interrupt)
@@ -63,6 +64,8 @@ def connect(name: str, port: int, timeout_s: float, interrupt: Interrupt) -> soc
         share_s = max(0.1, (end - time.monotonic()) / (len(addresses) - number))
         try:
             return _connect(family, where, share_s, interrupt)
+        except ConnectionResetError:
+            raise Throttled(f"{name}: it reset the connection at once") from None
         except OSError as error:
             failure = network(error, f"{where[0]} port {where[1]}", timeout_s=timeout_s)
     raise failure

@@ -24,7 +24,6 @@ _ERRNO_CODES = {
     errno.EHOSTDOWN: "no-route",
     errno.EADDRNOTAVAIL: "no-route",
     errno.ETIMEDOUT: "timeout",
-    errno.ECONNRESET: "refused",
     errno.EMFILE: "no-descriptors",
     errno.ENFILE: "no-descriptors",
 }
@@ -76,7 +75,7 @@ class Handshake:
         if self.wire.ended == "broken":
             return Unreachable("connection-lost", f"{self.target}: {self.wire.trouble}", again=True)
         if not self.wire.greeted:
-            return self._ungreeted()
+            return self._ungreeted(error)
         if self.wire.ended in ("eof", "reset"):
             farewell = self.transport.farewell if self.transport else ""
             words = f"it hung up during the key exchange{': ' + shown(farewell) if farewell else ''}"
@@ -86,7 +85,7 @@ class Handshake:
             return Unreachable("banner-timeout", f"{self.target}: {words}", again=True)
         return Unreachable("protocol", f"{self.target}: not the SSH protocol: {shown(str(error))}")
 
-    def _ungreeted(self) -> Unreachable | Throttled:
+    def _ungreeted(self, error: Exception) -> Unreachable | Throttled:
         seen = self.wire.greeting.strip()
         hung_up = self.wire.ended in ("eof", "reset")
         if seen.startswith(PENALISED):
@@ -94,7 +93,7 @@ class Handshake:
             return Unreachable("refused", f"{self.target}: {words}", again=True)
         if hung_up and (not seen or seen.startswith(THROTTLED)):
             return Throttled(f"{self.target}: it hung up before its version line")
-        if hung_up or self.wire.ended == "flood":
+        if hung_up or self.wire.ended == "flood" or "Indecipherable" in str(error):
             return Unreachable("protocol", f"{self.target}: no SSH server speaks there, but: {shown(seen)}")
         said = f"; it said: {shown(seen)}" if seen else ""
         words = f"no SSH version line within {self.timeout_s:g} s{said}"

@@ -61,12 +61,7 @@ class Link:
         self.below.close()
 
 
-def config() -> fabric.Config:
-    """A configuration that reads no file and no environment: everything is said in the call."""
-    return fabric.Config(overrides={"load_ssh_configs": False}, lazy=True)
-
-
-def shake_hands(route: Route, wire: Wire, trust: Trust, login: Login, settings: fabric.Config) -> Link:
+def shake_hands(route: Route, wire: Wire, trust: Trust, login: Login) -> Link:
     """Exchange keys, check the host's, log in: in this order.
 
     Raises:
@@ -94,7 +89,7 @@ def shake_hands(route: Route, wire: Wire, trust: Trust, login: Login, settings: 
         host=route.address,
         user=route.user,
         port=route.port,
-        config=settings,
+        config=_config(),
         gateway=False,
         connect_kwargs=connect,
     )
@@ -108,6 +103,14 @@ def shake_hands(route: Route, wire: Wire, trust: Trust, login: Login, settings: 
         _hang_up(connection.client, transport, wire)
         raise failure from None
     return Link(route.title, connection, made[0], wire)
+
+
+def _config() -> fabric.Config:
+    """A configuration that reads no file and no environment: everything is said in the call.
+
+    One for each connection: Fabric's Connection writes to it, and threads that share one break each other.
+    """
+    return fabric.Config(overrides={"load_ssh_configs": False}, lazy=True)
 
 
 def _hang_up(client: paramiko.SSHClient, transport: SshTransport | None, wire: Wire) -> None:

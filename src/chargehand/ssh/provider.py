@@ -18,7 +18,7 @@ from chargehand.ssh.gate import Gate
 from chargehand.ssh.hostkey import KnownHosts
 from chargehand.ssh.identity import KeyRing, agent_socket
 from chargehand.ssh.interrupt import Interrupt
-from chargehand.ssh.link import Link, config, shake_hands
+from chargehand.ssh.link import Link, shake_hands
 from chargehand.ssh.login import Login, compose
 from chargehand.ssh.route import Route, find, hop_settings
 from chargehand.ssh.session import SshSession
@@ -43,7 +43,6 @@ class SshProvider:
         self._lock = threading.Lock()
         self._known: dict[tuple[Path, ...], KnownHosts] = {}
         self._config = SshConfig()
-        self._fabric = config()
         self._keys = KeyRing()
         self._gate = Gate()
         self._bastions = Bastions(lambda settings: self._reach(settings, Interrupt(Stop())))
@@ -82,7 +81,7 @@ class SshProvider:
         with ExitStack() as passing, ExitStack() as below:
             wire = self._wire(route, interrupt, passing, below)
             with interrupt.calling(wire.close):
-                link = shake_hands(route, wire, trust, login, self._fabric)
+                link = shake_hands(route, wire, trust, login)
                 below.callback(link.hang_up)
             return dataclasses.replace(link, below=below.pop_all())
 

@@ -6,7 +6,6 @@ a second; a Wire reads ahead and lets an idle connection sleep.
 
 import contextlib
 import errno
-import os
 import socket
 import time
 from collections.abc import Callable
@@ -84,12 +83,12 @@ class Wire:
         """
         try:
             sent = self._line.send(chunk)
-        except TimeoutError:
+        except OSError as error:
             now = time.monotonic()
             self._stuck_since = self._stuck_since or now
-            if now - self._stuck_since > self._stall_s:
-                raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)) from None
-            raise
+            if _is_pause(error) and now - self._stuck_since <= self._stall_s:
+                raise
+            raise self._broken(error) from None
         self._stuck_since = None
         return sent
 
@@ -113,22 +112,27 @@ class Wire:
     def _read(self) -> bytes:
         try:
             fresh = self._line.recv(READ_BYTES)
-        except TimeoutError:
-            raise
         except OSError as error:
-            self._end(
-                "reset" if isinstance(error, ConnectionError) else "broken", error.strerror or str(error)
-            )
-            raise
+            if _is_pause(error):
+                raise
+            raise self._broken(error) from None
         if not fresh:
-            if self._epitaph:
-                self._end("broken", self._epitaph())
-            self._end("eof")
+            self._end(*(("broken", self._epitaph()) if self._epitaph else ("eof",)))
             return b""
         self.heard_at = time.monotonic()
         if not self.greeted:
             self._greet(fresh)
         return fresh
+
+    def _broken(self, error: OSError) -> OSError:
+        """Remember why, and tell paramiko, which takes any kind of TimeoutError for a pause."""
+        if self._epitaph:
+            self._end("broken", self._epitaph())
+        elif isinstance(error, ConnectionError):
+            self._end("reset")
+        else:
+            self._end("broken", error.strerror or str(error))
+        return ConnectionAbortedError(errno.ECONNABORTED, self.trouble or str(error))
 
     def _end(self, how: str, trouble: str = "") -> None:
         """Only the first end counts: what follows comes of it."""
@@ -146,3 +150,8 @@ class Wire:
         if len(self.greeting) > GREETING_BYTES:
             self._end("flood")
             raise OSError(errno.EPROTO, "no SSH version line")
+
+
+def _is_pause(error: OSError) -> bool:
+    """Whether nothing came, or went, for a while; the system's own verdict on a dead peer has a number."""
+    return isinstance(error, TimeoutError) and error.errno is None

@@ -1,0 +1,552 @@
+"""What goes wrong on the way to a host and under a script: each ends in time and is told by its name."""
+
+import os
+import random
+import signal
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import paramiko
+import pytest
+
+from chargehand.connection import ConnectionSettings
+from chargehand.provider import NotStarted, Stop, Unreachable
+from chargehand.script import RenderedScript
+from chargehand.secret import Secret
+from chargehand.ssh import SshProvider
+from chargehand.ssh.gate import Gate
+from chargehand.ssh.interrupt import Interrupt
+from heard import Heard, run
+from sshd import Sshd, make_key, wait_until
+
+pytestmark = pytest.mark.sshd
+
+Serve = Callable[[socket.socket], None]
+
+
+class _NoWait(random.Random):
+    """Retries at once."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return 0.0
+
+
+@pytest.fixture
+def provider() -> Iterator[SshProvider]:
+    provider = SshProvider(jitter=_NoWait())
+    yield provider
+    provider.close()
+
+
+@contextmanager
+def peer(serve: Serve) -> Iterator[int]:
+    """A port where `serve` talks to everybody who connects."""
+    lines: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+
+        def talk(line: socket.socket) -> None:
+            with suppress(OSError):
+                serve(line)
+
+        def answer() -> None:
+            with suppress(OSError):
+                while True:
+                    line, _ = listener.accept()
+                    lines.append(line)
+                    threads.append(threading.Thread(target=talk, args=(line,)))
+                    threads[-1].start()
+
+        threads = [threading.Thread(target=answer)]
+        threads[0].start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            with suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            for line in lines:
+                with suppress(OSError):
+                    line.shutdown(socket.SHUT_RDWR)
+            for thread in threads:
+                thread.join()
+            for line in lines:
+                line.close()
+
+
+def to(port: int, **changes: object) -> ConnectionSettings:
+    values: dict[str, object] = {
+        "address": "127.0.0.1",
+        "port": port,
+        "user": "root",
+        "password": Secret("never-sent"),
+        "agent": False,
+        "known_hosts_files": (),
+        "host_key_policy": "off",
+        "ssh_config_file": "/dev/null",
+        "connect_timeout_s": 1.0,
+        "banner_timeout_s": 1.0,
+        "auth_timeout_s": 1.0,
+        "channel_timeout_s": 1.0,
+    }
+    return ConnectionSettings(**(values | changes))  # type: ignore[arg-type]
+
+
+def refusal(provider: SshProvider, settings: ConnectionSettings, within_s: float = 3.0) -> Unreachable:
+    before = time.monotonic()
+    with pytest.raises(Unreachable) as told:
+        provider.open(settings, Stop())
+    assert time.monotonic() - before < within_s
+    return told.value
+
+
+def silent(line: socket.socket) -> None:
+    while line.recv(4096):
+        pass
+
+
+def saying(*words: bytes) -> Serve:
+    def serve(line: socket.socket) -> None:
+        for word in words:
+            line.sendall(word)
+        silent(line)
+
+    return serve
+
+
+def drip(line: socket.socket) -> None:
+    while True:
+        line.sendall(b"patience\r\n")
+        time.sleep(0.05)
+
+
+def one_endless_line(line: socket.socket) -> None:
+    while True:
+        line.sendall(b"x" * 65536)
+
+
+def reset(line: socket.socket) -> None:
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    line.close()
+
+
+def hang_up(line: socket.socket) -> None:
+    line.close()
+
+
+def test_a_closed_port_is_refused_at_once(provider: SshProvider) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        told = refusal(provider, to(taken.getsockname()[1]), within_s=0.5)
+    assert (told.code, told.again) == ("refused", True)
+
+
+def test_a_name_that_does_not_exist_is_told(provider: SshProvider) -> None:
+    assert refusal(provider, to(22, address="no-such-host.invalid")).code == "dns"
+
+
+def test_a_resolver_that_hangs_costs_only_its_deadline(
+    provider: SshProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answer.wait(20) and [])
+    told = refusal(provider, to(22, address="slow.example"))
+    answer.set()
+    assert (told.code, told.again) == ("dns", True)
+
+
+def test_an_address_without_a_route_is_told(provider: SshProvider) -> None:
+    assert refusal(provider, to(22, address="fe80::1%lo")).code in {"no-route", "network"}
+
+
+def test_a_full_backlog_times_out(provider: SshProvider) -> None:
+    with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for filler in (first, second):
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        assert refusal(provider, to(listener.getsockname()[1])).code == "timeout"
+
+
+@pytest.mark.parametrize(
+    ("serve", "code", "words"),
+    [
+        (silent, "banner-timeout", "no SSH version line within 1 s"),
+        (drip, "banner-timeout", "`patience`"),
+        (one_endless_line, "protocol", "`xxxx"),
+        (saying(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "banner-timeout", "HTTP/1.1 400"),
+        (saying(b"SSH-1.5-old\r\n"), "protocol", "SSH-1.5-old"),
+        (saying(b"\xff\x1b[2J\x00\r\n" * 2000), "protocol", r"`\xff\x1b[2J\x00`"),
+        (saying(b"SSH-2.0-quiet\r\n"), "banner-timeout", "key exchange was not finished"),
+        (saying(b"SSH-2.0-mad\r\n", random.Random(1).randbytes(4096)), "protocol", "not the SSH protocol"),
+    ],
+)
+def test_who_does_not_speak_ssh_is_told_with_what_was_seen(
+    provider: SshProvider, capfd: pytest.CaptureFixture[str], serve: Serve, code: str, words: str
+) -> None:
+    with peer(serve) as port:
+        told = refusal(provider, to(port))
+    assert (told.code, words in told.reason) == (code, True), told.reason
+    assert told.reason.isprintable()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_web_server_that_hangs_up_is_told_by_its_words(provider: SshProvider) -> None:
+    def serve(line: socket.socket) -> None:
+        line.recv(100)
+        line.sendall(b"HTTP/1.0 400 Bad\r\n")
+        line.close()
+
+    with peer(serve) as port:
+        told = refusal(provider, to(port))
+    assert (told.code, told.again) == ("protocol", False)
+
+
+@pytest.mark.parametrize("serve", [reset, hang_up])
+def test_who_hangs_up_before_the_version_line_is_tried_four_times(
+    provider: SshProvider, serve: Serve
+) -> None:
+    seen = []
+
+    def count(line: socket.socket) -> None:
+        seen.append(line)
+        serve(line)
+
+    with peer(count) as port:
+        told = refusal(provider, to(port))
+    assert (told.code, told.again, len(seen)) == ("throttled", True, 4)
+
+
+def test_a_server_that_bans_us_is_not_tried_again(provider: SshProvider) -> None:
+    seen = []
+
+    def ban(line: socket.socket) -> None:
+        seen.append(line)
+        line.sendall(b"Not allowed at this time\r\n")
+        line.close()
+
+    with peer(ban) as port:
+        told = refusal(provider, to(port))
+    assert (told.code, len(seen)) == ("refused", 1)
+
+
+def test_without_a_common_algorithm_both_lists_are_told(provider: SshProvider) -> None:
+    lists = [
+        b"diffie-hellman-group14-sha256",
+        b"ssh-rsa,ssh-dss",
+        b"aes128-ctr",
+        b"aes128-ctr",
+        b"hmac-sha2-256",
+    ]
+    lists += [b"hmac-sha2-256", b"none", b"none", b"", b""]
+    body = b"\x14" + bytes(16) + b"".join(struct.pack(">I", len(one)) + one for one in lists) + bytes(5)
+    padding = 8 - (len(body) + 5) % 8 + 8
+    packet = struct.pack(">IB", len(body) + padding + 1, padding) + body + bytes(padding)
+    with peer(saying(b"SSH-2.0-old\r\n", packet)) as port:
+        told = refusal(provider, to(port))
+    assert told.code == "algorithms"
+    assert "ssh-rsa,ssh-dss" in told.reason
+    assert "ssh-ed25519" in told.reason
+
+
+class Stub(paramiko.ServerInterface):
+    """A server that misbehaves after the key exchange."""
+
+    def __init__(self, **answers: object) -> None:
+        self.answers = answers
+        self.over = threading.Event()
+
+    def get_allowed_auths(self, username: str) -> str:
+        return str(self.answers.get("methods", "password"))
+
+    def check_auth_password(self, username: str, password: str) -> int:
+        if self.answers.get("auth") == "hang":
+            self.over.wait(10)
+        return paramiko.AUTH_SUCCESSFUL
+
+    def check_auth_interactive(self, username: str, submethods: str) -> object:
+        return paramiko.InteractiveQuery("", "", *self.answers["prompts"])  # type: ignore[misc]
+
+    def check_auth_interactive_response(self, responses: list[str]) -> int:
+        self.answers["given"] = responses
+        return paramiko.AUTH_SUCCESSFUL
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        if self.answers.get("channel") == "hang":
+            self.over.wait(10)
+        return paramiko.OPEN_SUCCEEDED
+
+    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        if self.answers.get("exec") == "close":
+            threading.Timer(0.1, channel.close).start()
+        return bool(self.answers.get("exec", True))
+
+
+@contextmanager
+def stub(folder: Path, **answers: object) -> Iterator[tuple[int, Stub]]:
+    make_key(folder / "stub_key")
+    key = paramiko.Ed25519Key.from_private_key_file(str(folder / "stub_key"))
+    server = Stub(**answers)
+    transports = []
+
+    def serve(line: socket.socket) -> None:
+        transport = paramiko.Transport(line)
+        transports.append(transport)
+        transport.add_server_key(key)
+        transport.start_server(server=server)
+        transport.join()
+
+    with peer(serve) as port:
+        yield port, server
+        server.over.set()
+        for transport in transports:
+            transport.close()
+
+
+def test_a_login_that_is_not_decided_ends_at_its_deadline(provider: SshProvider, tmp_path: Path) -> None:
+    with stub(tmp_path, auth="hang") as (port, _):
+        told = refusal(provider, to(port))
+    assert (told.code, told.again) == ("auth-timeout", True)
+
+
+@pytest.mark.parametrize(
+    "prompts",
+    [
+        [("Verification code: ", False)],
+        [("Password: ", False), ("One-time code: ", False)],
+        [("Password: ", True)],
+    ],
+)
+def test_a_second_factor_is_told_and_no_password_is_given_to_it(
+    provider: SshProvider, tmp_path: Path, prompts: list[tuple[str, bool]]
+) -> None:
+    with stub(tmp_path, methods="keyboard-interactive", prompts=prompts) as (port, server):
+        server.check_auth_password = lambda *_: paramiko.AUTH_FAILED  # type: ignore[method-assign]
+        told = refusal(provider, to(port))
+    assert told.code == "auth"
+    assert f"it asks for more than a password: `{prompts[0][0].strip()}`" in told.reason
+    assert "given" not in server.answers
+
+
+def test_a_channel_that_is_never_opened_ends_at_its_deadline(provider: SshProvider, tmp_path: Path) -> None:
+    with stub(tmp_path, channel="hang") as (port, _), pytest.raises(NotStarted) as told:
+        run(provider, to(port), "true\n")
+    assert told.value.code == "channel"
+
+
+@pytest.mark.parametrize("answer", [False, "close"])
+def test_a_server_that_refuses_or_closes_the_command_did_not_start_it(
+    provider: SshProvider, tmp_path: Path, answer: object
+) -> None:
+    with stub(tmp_path, exec=answer) as (port, _), pytest.raises(NotStarted) as told:
+        run(provider, to(port), "true\n")
+    assert told.value.code == "no-start"
+
+
+def test_a_server_without_sessions_refuses_the_channel(provider: SshProvider, tmp_path: Path) -> None:
+    with Sshd(tmp_path, lines=["MaxSessions 0"]) as server, pytest.raises(NotStarted) as told:
+        run(provider, server.settings(), "true\n")
+    assert told.value.code == "channel"
+
+
+def test_a_forced_command_is_no_start_and_its_words_are_kept(provider: SshProvider, tmp_path: Path) -> None:
+    with (
+        Sshd(tmp_path, lines=["ForceCommand echo only backups here"]) as server,
+        pytest.raises(NotStarted) as told,
+    ):
+        run(provider, server.settings(), "true\n")
+    assert told.value.code == "no-start"
+    assert "only backups here" in told.value.noise
+
+
+def test_an_agent_that_hangs_is_left_out(
+    sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provider: SshProvider
+) -> None:
+    monkeypatch.setattr("chargehand.ssh.identity.AGENT_TIMEOUT_S", 0.3)
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.bind(str(tmp_path / "agent"))
+        agent.listen(4)
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
+        assert run(provider, sshd.settings(agent=True), "true\n")[0].exit_status == 0
+        told = refusal(provider, sshd.settings(agent=True, private_key_file=None), within_s=1)
+    assert (told.code, "ssh-agent does not answer" in told.reason) == ("auth", True)
+
+
+# The stop button
+
+
+def test_the_stop_button_ends_a_handshake_at_once(provider: SshProvider) -> None:
+    with peer(silent) as port:
+        pressed_at: list[float] = []
+        stop = Stop()
+        threading.Timer(0.3, lambda: (pressed_at.append(time.monotonic()), stop.press("cancelled"))).start()
+        with pytest.raises(Unreachable) as told:
+            provider.open(to(port, banner_timeout_s=30.0), stop)
+        assert told.value.code == "cancelled"
+        assert time.monotonic() - pressed_at[0] < 1
+
+
+def test_the_stop_button_ends_the_wait_between_tries() -> None:
+    provider = SshProvider()
+    with peer(hang_up) as port:
+        stop = Stop()
+        threading.Timer(0.2, stop.press, ["deadline"]).start()
+        before = time.monotonic()
+        with pytest.raises(Unreachable) as told:
+            provider.open(to(port), stop)
+    provider.close()
+    assert told.value.code == "deadline"
+    assert time.monotonic() - before < 1.5
+
+
+def test_a_gate_lets_so_many_in_and_gives_their_places_on() -> None:
+    gate, inside, most = Gate(3), [0], [0]
+    lock = threading.Lock()
+
+    def pass_through(_: int) -> None:
+        with gate.passing("web1", Interrupt(Stop())):
+            with lock:
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+            time.sleep(0.005)
+            with lock:
+                inside[0] -= 1
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(pass_through, range(60)))
+    assert (most[0], inside[0]) == (3, 0)
+
+
+# Many at once
+
+
+def test_a_hundred_at_once_to_a_default_sshd_all_arrive(tmp_path: Path) -> None:
+    provider = SshProvider()
+    with Sshd(tmp_path, max_startups="10:30:100") as server, ThreadPoolExecutor(100) as pool:
+        endings = list(
+            pool.map(lambda _: run(provider, server.settings(), "true\n")[0].exit_status, range(100))
+        )
+    provider.close()
+    assert endings == [0] * 100
+
+
+# Under a running script
+
+
+def test_a_connection_that_is_cut_leaves_the_end_unknown(provider: SshProvider, tmp_path: Path) -> None:
+    with Sshd(tmp_path) as server:
+
+        def cut() -> None:
+            for pid in server.sessions():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+        ending, heard = run(provider, server.settings(), "echo before; sleep 20\n", Heard(at_start=cut))
+    assert (ending.code, ending.exit_status) == ("connection-lost", None)
+    assert heard.starts == 1
+
+
+def test_a_server_that_freezes_is_noticed_though_its_kernel_answers(
+    provider: SshProvider, tmp_path: Path
+) -> None:
+    with Sshd(tmp_path) as server:
+        frozen: list[int] = []
+
+        def freeze() -> None:
+            frozen.extend(server.sessions())
+            for pid in frozen:
+                os.kill(pid, signal.SIGSTOP)
+
+        before = time.monotonic()
+        settings = server.settings(keepalive_s=0.5)
+        ending, _ = run(provider, settings, "sleep 30\n", Heard(at_start=freeze))
+        assert (ending.code, "3 questions unanswered" in ending.lost) == ("no-reply", True)
+        assert 2 <= time.monotonic() - before < 6
+        for pid in frozen:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def test_keepalives_that_are_answered_keep_a_silent_script_going(provider: SshProvider, sshd: Sshd) -> None:
+    ending, _ = run(provider, sshd.settings(keepalive_s=0.1), "sleep 1.5\n")
+    assert (ending.exit_status, ending.lost) == (0, "")
+
+
+def test_a_black_hole_is_noticed(provider: SshProvider, sshd: Sshd) -> None:
+    hole = threading.Event()
+
+    def forward(line: socket.socket) -> None:
+        with socket.create_connection(("127.0.0.1", sshd.port)) as there:
+
+            def carry(source: socket.socket, target: socket.socket) -> None:
+                with suppress(OSError):
+                    while chunk := source.recv(65536):
+                        if not hole.is_set():
+                            target.sendall(chunk)
+                    target.shutdown(socket.SHUT_RDWR)
+
+            back = threading.Thread(target=carry, args=(there, line))
+            back.start()
+            carry(line, there)
+            back.join()
+
+    with peer(forward) as port:
+        settings = sshd.settings(port=port, known_hosts_files=(), host_key_policy="off", keepalive_s=0.3)
+        ending, _ = run(provider, settings, "sleep 30\n", Heard(at_start=hole.set))
+    assert ending.code == "no-reply"
+
+
+def test_keys_are_exchanged_anew_in_the_middle_of_a_big_output(provider: SshProvider, tmp_path: Path) -> None:
+    with Sshd(tmp_path, lines=["RekeyLimit 1M"], log_level="DEBUG1") as server:
+        ending, heard = run(provider, server.settings(), "head -c 30000000 /dev/zero; echo end\n")
+        assert ending.exit_status == 0
+        assert len(heard.stdout) == 30_000_004
+        assert server.log().count("rekey") > 10
+
+
+def test_a_reader_that_does_not_read_makes_the_host_wait(provider: SshProvider, sshd: Sshd) -> None:
+    session = provider.open(sshd.settings(), Stop())
+    channel = session.start("exec head -c 50000000 /dev/zero", pty=False)
+    wait_until(lambda: len(channel._channel.in_buffer) > 1_000_000)
+    held = -1
+    while held != (held := len(channel._channel.in_buffer)):
+        time.sleep(0.2)
+    assert held <= 2_200_000
+    received = 0
+    while not (piece := channel.receive(5)).closed:
+        received += len(piece.stdout)
+    session.close()
+    assert received == 50_000_000
+
+
+def test_a_wake_ends_a_wait_and_is_not_lost(provider: SshProvider, sshd: Sshd) -> None:
+    session = provider.open(sshd.settings(), Stop())
+    channel = session.start("exec sleep 20", pty=False)
+    channel.wake()
+    before = time.monotonic()
+    assert channel.receive(10).stdout == b""
+    threading.Timer(0.2, channel.wake).start()
+    channel.receive(10)
+    session.close()
+    assert time.monotonic() - before < 2
+
+
+def test_both_streams_of_many_small_pieces_arrive_whole(provider: SshProvider, sshd: Sshd) -> None:
+    script = "i=0; while [ $i -lt 3000 ]; do echo o$i; echo e$i >&2; i=$((i+1)); done\n"
+    _, heard = run(provider, sshd.settings(), script)
+    for stream, letter in ((heard.stdout, "o"), (heard.stderr, "e")):
+        assert stream == "".join(f"{letter}{number}\n" for number in range(3000)).encode()
+
+
+def test_a_script_longer_than_any_window_arrives_whole(provider: SshProvider, sshd: Sshd) -> None:
+    content = ": " + "x" * 6_000_000 + "\necho whole\n"
+    session = provider.open(sshd.settings(), Stop())
+    heard = Heard()
+    ending = session.run(RenderedScript(content=content.encode()), heard, Stop())
+    session.close()
+    assert (ending.exit_status, heard.stdout) == (0, b"whole\n")
