@@ -1,6 +1,5 @@
 """The command line as a whole: parse, answer, and turn every ending into text and one exit code."""
 
-import os
 import signal
 import sys
 import traceback
@@ -17,7 +16,6 @@ from chargehand.errors import ChargehandError, InvalidError
 
 INTERRUPTED = 130
 TERMINATED = 143
-STDOUT_CLOSED = 141
 
 _HELP = """Run Foreman-style job invocations, kept as YAML files in git, over SSH.
 
@@ -50,8 +48,8 @@ def status(arguments: Sequence[str]) -> int:
         code = application().main(list(arguments), prog_name="chargehand", standalone_mode=False, obj=told)
         sys.stdout.flush()
     except BrokenPipeError:
-        _forget_stdout()
-        return STDOUT_CLOSED
+        screen.forget_stdout()
+        return screen.STDOUT_CLOSED
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except click.ClickException as error:
@@ -119,11 +117,6 @@ def _tell_defect(error: Exception, *, whole: bool) -> None:
         "  = this is a defect of chargehand: please report it"
         + ("" if whole else ", with what the same command says with --traceback")
     )
-
-
-def _forget_stdout() -> None:
-    """Nobody reads stdout any more: let what Python still flushes at exit go nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:

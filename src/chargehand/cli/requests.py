@@ -92,9 +92,16 @@ class HostsRequest(InventoryRequest):
 
 @dataclass(frozen=True, kw_only=True)
 class ListRequest:
-    """``chargehand templates``, ``features`` and ``bookmarks``."""
+    """``chargehand features`` and ``bookmarks``."""
 
     output: Literal["text", "json"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TemplatesRequest(ListRequest):
+    """``chargehand templates``."""
+
+    name: str | None
 
 
 @dataclass(frozen=True, kw_only=True)

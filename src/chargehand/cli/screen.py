@@ -11,6 +11,8 @@ import click
 from chargehand.errors import Problem
 from chargehand.escape import escape, escape_bytes, escape_line
 
+STDOUT_CLOSED = 141
+
 
 def say(text: str) -> None:
     """A result, as a line of its own on stdout."""
@@ -19,7 +21,13 @@ def say(text: str) -> None:
 
 def say_json(value: object) -> None:
     """A result as one JSON document on stdout."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    click.echo(json_text(value))
+
+
+def json_text(value: object) -> str:
+    """A value as JSON for people and programs."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "backslashreplace").decode()  # a lone surrogate becomes JSON's escape
 
 
 def say_bytes(content: bytes) -> None:
@@ -31,12 +39,19 @@ def say_bytes(content: bytes) -> None:
 
 
 def say_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Rows under their heads in columns as wide as needed; the last column is not padded."""
-    cells = [[escape_line(cell) for cell in row] for row in (list(heads), *map(list, rows))]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
-    for row in cells:
-        padded = [cell.ljust(width) for cell, width in zip(row[:-1], widths[:-1], strict=True)]
-        click.echo("  ".join([*padded, row[-1]]).rstrip())
+    """Rows under their heads."""
+    for line in table([heads, *rows]):
+        click.echo(line)
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines, in columns as wide as needed; the last column is not padded."""
+    cells = [[escape_line(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)][:-1]
+    return [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
+        for row in cells
+    ]
 
 
 def note(text: str) -> None:
@@ -78,3 +93,8 @@ def tally(problems: Sequence[Problem]) -> str:
 def count(number: int, noun: str) -> str:
     """``1 host``, ``2 hosts``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def forget_stdout() -> None:
+    """Nobody reads stdout any more: let what is still written, at exit too, go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

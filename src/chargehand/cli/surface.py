@@ -177,13 +177,24 @@ def _list(name: str, help: str) -> Command:
     )
 
 
-TEMPLATES = _list(
+TEMPLATES = Command(
     "templates",
-    """List the job templates and their inputs: the project's and the shipped ones.
+    request=requests.TemplatesRequest,
+    answer="catalogue:templates",
+    params=[
+        click.Argument(
+            ["name"], required=False, metavar="[NAME]", shell_complete=options.completed_by("templates")
+        ),
+        options.output("text", "json"),
+    ],
+    help="""List the job templates, the project's and the shipped ones; or tell everything of one.
+
+A star marks an input that must be given.
 
 \b
-Example:
+Examples:
   chargehand templates
+  chargehand templates 'Package Action'
 """,
 )
 FEATURES = _list(

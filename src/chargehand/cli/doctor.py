@@ -1,0 +1,87 @@
+"""``chargehand doctor``."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from chargehand.cli import screen
+from chargehand.cli.requests import DoctorRequest
+from chargehand.doctor import Finding, Verdict, examine_machine
+from chargehand.errors import ChargehandError
+from chargehand.project import Project, find_root
+from chargehand.settings import Settings, load_settings
+
+_SHADES: dict[Verdict, str] = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+def doctor(request: DoctorRequest) -> int:
+    """Examine machine and project; 1 when something fails."""
+    root = find_root(Path())
+    settings, finding = _settings(root)
+    findings = [
+        *examine_machine(os.environ, settings.concurrency_level, Path.home()),
+        finding,
+        *_project(request),
+    ]
+    if request.output == "json":
+        screen.say_json([asdict(finding) for finding in findings])
+    else:
+        _tell(findings)
+    failed = sum(finding.verdict == "fail" for finding in findings)
+    return 1 if failed else 0
+
+
+def _settings(root: Path) -> tuple[Settings, Finding]:
+    try:
+        return load_settings(root), Finding(about="project", verdict="ok", found=str(root.resolve()))
+    except ChargehandError as error:
+        return Settings(), _failed("project", error)
+
+
+def _project(request: DoctorRequest) -> list[Finding]:
+    """Load every part of the project, each for itself."""
+    try:
+        project = Project.load(".", inventory=request.inventory)
+    except ChargehandError:
+        return []  # told by `_settings`
+    looks: tuple[tuple[str, Callable[[], str]], ...] = (
+        ("inventory", lambda: screen.count(len(project.inventory), "host")),
+        ("templates", lambda: screen.count(len(project.templates), "template")),
+        ("bookmarks", lambda: screen.count(len(list(project.bookmarks)), "bookmark")),
+        ("jobs", lambda: screen.count(len(project.jobs), "job")),
+    )
+    return [_look(about, look) for about, look in looks]
+
+
+def _look(about: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(about=about, verdict="ok", found=look())
+    except ChargehandError as error:
+        return _failed(about, error)
+
+
+def _failed(about: str, error: ChargehandError) -> Finding:
+    return Finding(
+        about=about,
+        verdict="fail",
+        found=str(error).splitlines()[0],
+        advice="`chargehand validate` tells the rest",
+    )
+
+
+def _tell(findings: list[Finding]) -> None:
+    coloured = screen.colour_wanted(sys.stdout, os.environ)
+    rows = [[finding.verdict, finding.about, finding.found] for finding in findings]
+    for line, finding in zip(screen.table(rows), findings, strict=True):
+        shade = _SHADES[finding.verdict]
+        head = click.style(finding.verdict, fg=shade) if coloured else finding.verdict
+        click.echo(head + line[len(finding.verdict) :], color=coloured)
+        if finding.advice:
+            screen.say(f"      = {finding.advice}")
+    failed = sum(finding.verdict == "fail" for finding in findings)
+    warned = sum(finding.verdict == "warn" for finding in findings)
+    screen.note(f"{failed} failed, {screen.count(warned, 'warning')}, {len(findings)} looked at")

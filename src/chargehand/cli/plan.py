@@ -1,0 +1,189 @@
+"""``chargehand plan`` and ``chargehand render``."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from zoneinfo import ZoneInfo
+
+from chargehand.cli import screen
+from chargehand.cli.overrides import override
+from chargehand.cli.requests import PlanRequest, RenderRequest, SelectionRequest
+from chargehand.errors import UsageError
+from chargehand.hostset import fold
+from chargehand.invocation import JobInvocation, Recurrence
+from chargehand.plan import Plan, Selection
+from chargehand.project import Project
+from chargehand.recurrence import occurrences
+from chargehand.share import TemplateInvocation
+
+_NEXT_RUNS = 5
+
+
+def plan(request: PlanRequest) -> int:
+    """Show what the jobs of some files would do."""
+    project = Project.load(".", inventory=request.inventory)
+    plans = make_plans(project, request.files, request)
+    show_plans(project, plans, request.output)
+    return 0
+
+
+def render(request: RenderRequest) -> int:
+    """Print the script of one host, or as JSON those of all."""
+    project = Project.load(".", inventory=request.inventory)
+    plans = make_plans(project, (request.file,), request)
+    shares = [share for each in plans for share in each.template_invocations]
+    if request.output == "json":
+        screen.say_json([_share(share) for share in shares])
+    elif len(shares) != 1:
+        raise UsageError(
+            f"{screen.count(len(shares), 'script')}: choose one host with -l, or -o json for all"
+        )
+    elif shares[0].script is not None:
+        screen.say_bytes(shares[0].script.content)
+    return _tell_troubles(shares)
+
+
+def make_plans(project: Project, files: tuple[str, ...], request: SelectionRequest) -> list[Plan]:
+    """The plan of every job of some files, with what the command line says about hosts and inputs."""
+    selection = Selection(limit=request.limit, exclude=request.exclude)
+    overrides = override(request.inputs)
+    return [project.plan(each, selection=selection) for each in project.compose_files(files, overrides)]
+
+
+def show_plans(project: Project, plans: list[Plan], output: str) -> None:
+    """Plans on stdout, as text or as one JSON list; what is doubtful about them on stderr."""
+    now = datetime.now(UTC)
+    for each in plans:
+        for warning in (*each.warnings, *each.invocation.warnings):
+            screen.note_problem(warning)
+    if output == "json":
+        screen.say_json([_document(project, each, now) for each in plans])
+    else:
+        screen.say("\n\n".join("\n".join(_lines(project, each, now)) for each in plans))
+
+
+def _lines(project: Project, plan: Plan, now: datetime) -> Iterator[str]:
+    """A plan for people: what counts first, then every script under the hosts that run it."""
+    facts = [(name.replace("_", " "), _words(value)) for name, value in _facts(project, plan, now).items()]
+    width = max(len(name) for name, _ in facts)
+    yield plan.invocation.description
+    yield from (f"  {name:<{width}}  {value}" for name, value in facts if value)
+    for hosts, share in _groups(plan):
+        yield f"\n{fold(hosts)}:"
+        if share.script is not None:
+            text = share.script.content.decode("utf-8", "backslashreplace").removesuffix("\n")
+            yield from (f"  | {line}" for line in text.split("\n"))
+        elif share.trouble is not None:
+            yield f"  not started: {share.trouble.reason}"
+
+
+def _facts(project: Project, plan: Plan, now: datetime) -> dict[str, object]:
+    """The effective settings of a plan, by the words of the job file."""
+    invocation, limits = plan.invocation, plan.invocation.limits
+    return {
+        "name": invocation.job.label,
+        "job_template": invocation.template.name,
+        "feature": invocation.feature,
+        "inputs": {**invocation.inputs, **dict.fromkeys(invocation.secrets.inputs, "***")},
+        "targeting_type": invocation.targeting.targeting_type,
+        "search_query": invocation.targeting.search_query,
+        "randomized_ordering": invocation.targeting.randomized_ordering,
+        "location": invocation.targeting.within.location,
+        "organization": invocation.targeting.within.organization,
+        "total": len(plan.hosts),
+        "hosts": [host.name for host in plan.hosts],
+        "concurrency_level": limits.concurrency_level or project.settings.concurrency_level,
+        "waves": list(limits.waves),
+        "stop_after": limits.stop_after,
+        "deadline": limits.deadline_s,
+        "ssh_user": sorted({share.settings.user or "" for share in plan.template_invocations} - {""}),
+        "effective_user": sorted(_effective_users(plan)),
+        "execution_timeout_interval": invocation.execution_timeout_interval
+        or project.settings.execution_timeout_interval,
+        "start_at": _stamp(invocation.scheduling.start_at) if invocation.scheduling else None,
+        "start_before": _stamp(invocation.scheduling.start_before) if invocation.scheduling else None,
+        "cron_line": invocation.recurrence.cron_line.text if invocation.recurrence else None,
+        "next_runs": list(_next_runs(invocation, now)),
+    }
+
+
+def _effective_users(plan: Plan) -> set[str]:
+    return {
+        share.script.become.user
+        for share in plan.template_invocations
+        if share.script is not None and share.script.become is not None
+    }
+
+
+def _next_runs(invocation: JobInvocation, now: datetime) -> Iterator[str]:
+    if invocation.recurrence is None:
+        return
+    begin = max(now, invocation.scheduling.start_at or now) if invocation.scheduling else now
+    zone = ZoneInfo(invocation.recurrence.time_zone)
+    for at in islice(_occurrences(invocation.recurrence, zone, begin), _NEXT_RUNS):
+        yield at.astimezone(zone).isoformat()
+
+
+def _occurrences(recurrence: Recurrence, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
+    """As many as the recurrence has left by its end time and number of iterations."""
+    for at in islice(occurrences(recurrence.cron_line, zone, after), recurrence.max_iteration):
+        if recurrence.end_time is not None and at >= recurrence.end_time:
+            return
+        yield at
+
+
+def _groups(plan: Plan) -> list[tuple[list[str], TemplateInvocation]]:
+    """Hosts that run the same script, or have the same trouble, together."""
+    together: dict[object, tuple[list[str], TemplateInvocation]] = {}
+    for share in plan.template_invocations:
+        key = share.trouble if share.script is None else share.script.content
+        together.setdefault(key, ([], share))[0].append(share.host)
+    return list(together.values())
+
+
+def _document(project: Project, plan: Plan, now: datetime) -> dict[str, object]:
+    return {
+        "description": plan.invocation.description,
+        **_facts(project, plan, now),
+        "hosts": [{"id": host.id, "name": host.name} for host in plan.hosts],
+        "template_invocations": [_share(share) for share in plan.template_invocations],
+    }
+
+
+def _share(share: TemplateInvocation) -> dict[str, object]:
+    script = share.script
+    return {
+        "host": share.host,
+        "host_id": share.host_id,
+        "provider": share.settings.provider,
+        "address": share.settings.address,
+        "port": share.settings.port,
+        "ssh_user": share.settings.user,
+        "effective_user": script.become.user if script and script.become else None,
+        "script": script.content.decode("utf-8", "backslashreplace") if script else None,
+        "sha256": script.sha256 if script else None,
+        "trouble": share.trouble.reason if share.trouble else None,
+    }
+
+
+def _tell_troubles(shares: list[TemplateInvocation]) -> int:
+    """Say which hosts have no script; the exit code."""
+    troubled = [share for share in shares if share.trouble is not None]
+    for share in troubled:
+        screen.note(f"{share.host}: {share.trouble.reason if share.trouble else ''}")
+    return 3 if troubled else 0
+
+
+def _stamp(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
+
+
+def _words(value: object) -> str:
+    """A value in one line of text; nothing for what is not set."""
+    if value is None or value in ({}, []):
+        return ""
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={text}" for name, text in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return str(value)

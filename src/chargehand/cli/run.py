@@ -1,0 +1,149 @@
+"""``chargehand run`` and ``chargehand exec``."""
+
+import getpass
+import json
+import shlex
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from chargehand.cli import screen
+from chargehand.cli.overrides import ask, ask_access, override
+from chargehand.cli.plan import show_plans
+from chargehand.cli.requests import ExecRequest, LaunchRequest, RunRequest
+from chargehand.cli.telling import Rerun, Telling
+from chargehand.document import parse
+from chargehand.errors import UsageError
+from chargehand.invocation import JobInvocation
+from chargehand.job import read_jobs
+from chargehand.lab import Lab, fleet
+from chargehand.plan import Access, Selection
+from chargehand.project import Project
+
+_COMMAND_LINE = "<command line>"
+_WHO_LOGS_IN = ""  # as `Access.effective_user` has it
+
+
+def run(request: RunRequest) -> int:
+    """Run the jobs of some files, in order, until one fails."""
+    with _project(request) as project:
+        overrides = override(request.inputs, user=request.user, forks=request.forks)
+        invocations = project.compose_files(request.files, overrides)
+        selection = Selection(limit=request.limit, exclude=request.exclude)
+        if request.check:
+            show_plans(project, [project.plan(each, selection=selection) for each in invocations], "text")
+            return 0
+        return _run(project, invocations, selection, _access(request, None), request)
+
+
+def run_command(request: ExecRequest) -> int:
+    """Run one command on hosts."""
+    with _project(request) as project:
+        invocation = _compose_command(project, request)
+        selection = Selection(limit=request.query, exclude=request.exclude)
+        return _run(project, [invocation], selection, _access(request, _WHO_LOGS_IN), request)
+
+
+def _run(
+    project: Project,
+    invocations: Sequence[JobInvocation],
+    selection: Selection,
+    access: Access,
+    request: RunRequest | ExecRequest,
+) -> int:
+    """Run jobs in order; the exit code of the first that failed.
+
+    All of them are prepared before the first is run: one that cannot run stops those before it as well.
+    """
+    chosen = [(each, project.choose_hosts(each, selection)) for each in invocations]
+    if request.list_hosts:
+        for host in (host for _, hosts in chosen for host in hosts):
+            screen.say(host.name)
+        return 0
+    telling = Telling(request, _rerun(request))
+    plans = []
+    for each, hosts in chosen:
+        _check_effective_user(each, access)
+        plans.append(project.prepare(each, hosts, access=access, prompt=ask))
+        telling.warn((*each.warnings, *plans[-1].warnings))
+    code = 0
+    for number, plan in enumerate(plans, 1):
+        ended = telling.run(project, plan)
+        code = code or ended
+        job = plan.invocation.job
+        if telling.interrupted or (ended and not job.flag("continue_on_failure")):
+            if number < len(plans):
+                left = screen.count(len(plans) - number, "job")
+                screen.note(f"{left} after `{job.label}` not started")
+            break
+    return telling.close(code)
+
+
+def _check_effective_user(invocation: JobInvocation, access: Access) -> None:
+    """Refuse to override an effective user that the template keeps to itself."""
+    own = invocation.template.effective_user
+    if access.effective_user and not own.overridable and access.effective_user != own.value:
+        raise UsageError(f"template `{invocation.template.name}` lets nobody override its effective user")
+
+
+def _compose_command(project: Project, request: ExecRequest) -> JobInvocation:
+    """The job invocation of a command: an input of a template, so that no ``{{`` in it means anything."""
+    line = request.command[0] if len(request.command) == 1 else shlex.join(request.command)
+    body: dict[str, object] = {"targeting_type": "static_query", "search_query": "*"}
+    if request.timeout is not None:
+        body["execution_timeout_interval"] = request.timeout
+    job = {
+        "name": line[:60],
+        "job_invocation": body | {"inputs": {"command": line}, "job_template_id": "Run Command"},
+    }
+    (read,) = read_jobs(parse(json.dumps(job), _COMMAND_LINE))
+    return project.compose(read, override((), user=request.user, forks=request.forks))
+
+
+@contextmanager
+def _project(request: LaunchRequest) -> Iterator[Project]:
+    """The project, with the hosts of a lab of its own when one is asked for."""
+    if request.lab is None:
+        yield Project.load(".", inventory=request.inventory)
+        return
+    if request.inventory:
+        raise UsageError("--lab and -i cannot both be given: the lab is the inventory")
+    with (
+        tempfile.TemporaryDirectory(prefix="chargehand-lab-") as folder,
+        Lab(folder, fleet(request.lab)) as lab,
+    ):
+        hosts, user = screen.count(request.lab, "embedded SSH host"), getpass.getuser()
+        screen.note(
+            f"lab: {hosts} on 127.0.0.1 instead of the inventory; scripts run on this machine as {user}"
+        )
+        yield Project.load(".", inventory=(str(lab.inventory),))
+
+
+def _access(request: LaunchRequest, effective_user: str | None) -> Access:
+    if request.become and request.become_user not in (None, "root"):
+        raise UsageError("-b means --become-user root; give one of them")
+    user = "root" if request.become else request.become_user
+    return ask_access(
+        ssh=request.ask_pass,
+        become=request.ask_become_pass,
+        private_key=request.private_key,
+        effective_user=effective_user if user is None else user,
+    )
+
+
+def _rerun(request: RunRequest | ExecRequest) -> Rerun:
+    words = [word for source in request.inventory for word in ("-i", source)]
+    pairs = (
+        ("--lab", request.lab),
+        ("-f", request.forks),
+        ("-u", request.user),
+        ("--private-key", request.private_key),
+        ("--become-user", "root" if request.become else request.become_user),
+    )
+    words += [word for letter, value in pairs if value is not None for word in (letter, str(value))]
+    words += [*(["-k"] if request.ask_pass else []), *(["-K"] if request.ask_become_pass else [])]
+    if isinstance(request, ExecRequest):
+        words += [] if request.timeout is None else ["--timeout", str(request.timeout)]
+        return Rerun(["chargehand", "exec", *words], ["--", *request.command])
+    words += [word for value in request.inputs for word in ("-e", value)]
+    return Rerun(["chargehand", "run", *request.files, *words, "-l"])

@@ -1,0 +1,90 @@
+"""Telling: what a run says while it goes on and when it is over, in the format asked for."""
+
+import os
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from chargehand.cli import screen
+from chargehand.cli.interruption import Interruption
+from chargehand.cli.requests import LaunchRequest
+from chargehand.errors import Problem
+from chargehand.event import Observer
+from chargehand.ndjson import EventWriter
+from chargehand.plan import Plan
+from chargehand.project import Project
+from chargehand.recap import recap
+from chargehand.report import Json, document
+from chargehand.terminal import display_for
+
+
+@dataclass(frozen=True, slots=True)
+class Rerun:
+    """The command line that runs the same again: the words before the hosts, and those after."""
+
+    before: Sequence[str]
+    after: Sequence[str] = ()
+
+    def on(self, hosts: Sequence[str]) -> str:
+        """The command line for some hosts."""
+        return shlex.join([*self.before, ",".join(hosts), *self.after])
+
+
+class Telling:
+    """Carries plans out and tells of them: how it goes on stderr, what came out on stdout.
+
+    A run goes on to its end when nobody reads stdout any more.
+
+    Attributes:
+        interrupted: The exit code a signal asks for; 0 when none came.
+    """
+
+    def __init__(self, request: LaunchRequest, rerun: Rerun) -> None:
+        self.interrupted = 0
+        self._output = request.output
+        self._verbosity = request.verbose
+        self._rerun = rerun
+        self._documents: list[Json] = []
+        self._stdout_closed = False
+        self._warned: set[Problem] = set()
+
+    def warn(self, problems: Iterable[Problem]) -> None:
+        """Tell what is allowed and yet hardly meant; the same only once."""
+        for problem in problems:
+            if problem not in self._warned:
+                self._warned.add(problem)
+                screen.note_problem(problem)
+
+    def run(self, project: Project, plan: Plan) -> int:
+        """Carry one plan out and tell of it; its exit code."""
+        number = project.next_number()
+        display = display_for(sys.stderr, os.environ, verbosity=self._verbosity)
+        observers: list[Observer] = [display]
+        if self._output == "ndjson":
+            observers.append(EventWriter(number, self._write))
+        with Interruption() as interruption, display:
+            ended = project.execute(plan, number=number, observers=observers, on_start=interruption.watch)
+        self.interrupted = interruption.exit_code if interruption.number else 0
+        if self._output == "text":
+            self._write(f"{recap(ended.result, rerun=self._rerun.on)}")
+        elif self._output == "json":
+            self._documents.append(document(ended.record))
+        return self.interrupted or ended.result.exit_code
+
+    def close(self, code: int) -> int:
+        """Tell what is told only at the end; the exit code of everything."""
+        if self._output == "json":
+            one = len(self._documents) == 1
+            self._write(screen.json_text(self._documents[0] if one else self._documents) + "\n")
+        return code or (screen.STDOUT_CLOSED if self._stdout_closed else 0)
+
+    def _write(self, text: str) -> None:
+        if self._stdout_closed:
+            return
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            self._stdout_closed = True
+            screen.forget_stdout()

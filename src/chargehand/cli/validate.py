@@ -1,0 +1,25 @@
+"""``chargehand validate``."""
+
+from chargehand.annotations import annotate
+from chargehand.cli import screen
+from chargehand.cli.requests import ValidateRequest
+from chargehand.errors import InvalidError
+from chargehand.project import Project
+
+
+def validate(request: ValidateRequest) -> int:
+    """Check files and report every problem in the format asked for."""
+    project = Project.load(".", inventory=request.inventory)
+    validation = project.validate(request.files or None)
+    if request.format != "text":
+        report = annotate(validation.problems, validation.files, request.format)
+        if report:
+            screen.say(report)
+    else:
+        for problem in validation.problems:
+            screen.note_problem(problem)
+        files, jobs = screen.count(len(validation.files), "file"), screen.count(validation.jobs, "job")
+        scripts = screen.count(validation.rendered, "script")
+        screen.say(f"{files}, {jobs}, {scripts} rendered: {screen.tally(validation.problems)}")
+    failed = any(problem.severity == "error" for problem in validation.problems)
+    return InvalidError.exit_code if failed else 0

@@ -1,0 +1,88 @@
+"""Every example of the repository validates, renders, and really runs, on embedded hosts."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chargehand.lab import Lab, doubles
+from chargehand.project import Project
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = sorted(path for path in (ROOT / "playbooks").iterdir() if path.is_file())
+
+
+def chargehand(*words: str | Path, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    program = Path(sys.executable).with_name("chargehand")
+    return subprocess.run(
+        [program, *words],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env=os.environ | {"NO_COLOR": "1"},
+    )
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    hosts = doubles(Project.load(ROOT).inventory)
+    with Lab(tmp_path_factory.mktemp("examples") / "lab", hosts) as lab:
+        yield lab.inventory
+
+
+def test_every_example_is_valid_without_a_warning() -> None:
+    done = chargehand("validate", "--format", "json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    assert report["problems"] == []
+    assert [Path(file).name for file in report["files"]] == [path.name for path in EXAMPLES]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_runs_and_every_host_answers(example: Path, fleet: Path) -> None:
+    done = chargehand("run", example.relative_to(ROOT), "-i", fleet, "-o", "json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    for job in answer if isinstance(answer, list) else [answer]:
+        assert job["status_label"] == "succeeded"
+        assert job["results"]
+        assert [one["stdout"] for one in job["results"] if not one["stdout"]] == []
+
+
+def test_the_api_documentation_s_example_gives_the_answer_it_documents(fleet: Path) -> None:
+    answer = json.loads(chargehand("run", "playbooks/seed.json", "-i", fleet, "-o", "json").stdout)
+    assert answer["description"] == "Job template 181 with inputs Template input 59=\"''\""
+    assert answer["job_category"] == "Job name 186"
+    assert answer["targeting"] == answer["targeting"] | {
+        "bookmark_id": None,
+        "search_query": "name ^ (host137, host138)",
+        "targeting_type": "static_query",
+        "randomized_ordering": None,
+        "hosts": [
+            {"name": "host137", "id": 132, "display_name": "host137"},
+            {"name": "host138", "id": 133, "display_name": "host138"},
+        ],
+    }
+
+
+def test_the_first_command_of_the_readme_runs_on_five_embedded_hosts() -> None:
+    done = chargehand("run", "playbooks/hello.yml", "--lab", "5")
+    assert done.returncode == 0, done.stderr
+    assert "total 5 hosts" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "example", [path for path in EXAMPLES if path.suffix == ".yml"], ids=lambda path: path.name
+)
+def test_the_first_line_of_an_example_names_the_schema(example: Path) -> None:
+    first = example.read_text(encoding="utf-8").splitlines()[0]
+    name = first.removeprefix("# yaml-language-server: $schema=")
+    assert (example.parent / name).resolve() == ROOT / "schemas" / "job.schema.json"
+    assert (example.parent / name).is_file()
