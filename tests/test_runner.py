@@ -408,6 +408,20 @@ def test_an_unreachable_host_is_tried_again_while_its_slot_serves_others(run):
     assert (result.results[0].status, result.results[0].attempts) == (Status.SUCCEEDED, 3)
 
 
+def test_another_try_is_told_of(run, heard):
+    run(
+        ScriptedProvider({"web01": refused(1)}),
+        [share("web01")],
+        retry_unreachable=Retry(times=2, delay_s=0.01),
+    )
+    assert heard.notices() == ["web01: connection refused; try 2 of 3 in 0.01 s"]
+
+
+def test_a_host_that_comes_twice_is_refused(run):
+    with pytest.raises(ValueError, match="twice"):
+        run(ScriptedProvider(), [share("web01"), share("web01")])
+
+
 def test_a_host_that_stays_unreachable_ends_after_its_last_try(run):
     provider = ScriptedProvider({"web01": refused(9)})
     result = run(provider, [share("web01")], retry_unreachable=Retry(times=2, delay_s=0.01))

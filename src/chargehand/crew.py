@@ -91,9 +91,9 @@ class Crew:
         with self._lock:
             self._halted = self._halted or why
             visits = list(self._visits.values())
-        self._skip_rest(why)
         for visit in visits:
             visit.stop.press(why, now=now)
+        self._skip_rest(why)
 
     def abandon(self, why: str) -> None:
         """Give every host still under way its result without waiting for it."""
@@ -131,11 +131,10 @@ class Crew:
         except Unreachable as trouble:
             again = turn.next_after(trouble)
             self._dismiss(share)
-            if (
-                turn.attempt <= retry.times
-                and not visit.stop.reason
-                and self._line.rejoin(again, retry.delay_s)
-            ):
+            wanted = turn.attempt <= retry.times and not visit.stop.reason
+            if wanted and self._line.rejoin(again, retry.delay_s):
+                which = f"try {again.attempt} of {retry.times + 1}"
+                self._herald.notice(f"{share.host}: {trouble.reason}; {which} in {retry.delay_s:g} s")
                 return visit
             result = unreachable(share, trouble, turn.attempt)
         self._dismiss(share)

@@ -96,6 +96,7 @@ class Runner:
 
         Raises:
             UsageError: A provider is not installed. Nothing was started then.
+            ValueError: A host comes twice.
         """
         tally = Tally([share.host for share in shares])
         ready = [share for share in shares if share.trouble is None]

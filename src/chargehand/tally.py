@@ -13,6 +13,8 @@ class Tally:
 
     def __init__(self, hosts: Sequence[str]) -> None:
         self._results: dict[str, HostResult | None] = dict.fromkeys(hosts)
+        if len(self._results) < len(hosts):
+            raise ValueError("a host comes twice in one run")
         self._failed = 0
         self._lock = threading.Lock()
 
@@ -30,12 +32,6 @@ class Tally:
         """How many hosts did not succeed, other than by being cancelled or skipped."""
         with self._lock:
             return self._failed
-
-    @property
-    def missing(self) -> list[str]:
-        """Hosts without a result, in their order."""
-        with self._lock:
-            return [host for host, result in self._results.items() if result is None]
 
     def results(self) -> tuple[HostResult, ...]:
         """All results, in the order of the hosts."""

@@ -1,0 +1,127 @@
+"""Terminal: how a run goes, on stderr - a live region where the terminal can do it, plain lines elsewhere."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Final, Protocol, TextIO
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from chargehand.escape import escape_line
+from chargehand.event import Event
+from chargehand.plain import SILENCE_S, OutputLines, PlainDisplay, told
+from chargehand.progress import Progress
+from chargehand.recap import span
+
+LONGEST_SHOWN: Final = 5
+NARROW: Final = 50
+
+
+class Display(Protocol):
+    """An observer to be entered before the run and left after it."""
+
+    def __enter__(self) -> "Display": ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def __call__(self, event: Event) -> None:
+        """Tell of an event."""
+
+
+def display_for(
+    stream: TextIO, environ: Mapping[str, str], *, verbosity: int = 0, silence_s: float = SILENCE_S
+) -> Display:
+    """The display that fits a stream: live on a terminal that can move its cursor, else plain.
+
+    ``CI`` and ``TERM=dumb`` mean plain; ``NO_COLOR`` takes the colours of the live one; ``FORCE_COLOR``
+    makes nothing live that is no terminal.
+    """
+    if stream.isatty() and environ.get("TERM") not in (None, "", "dumb") and not environ.get("CI"):
+        return LiveDisplay(stream, environ, verbosity=verbosity)
+    return PlainDisplay(stream, verbosity=verbosity, silence_s=silence_s)
+
+
+class LiveDisplay:
+    """An observer that keeps a bar, the counts and the hosts that run longest at the foot of a terminal.
+
+    Args:
+        stream: The terminal.
+        environ: For ``NO_COLOR``, ``TERM``, ``COLUMNS`` and their like.
+        verbosity: From 1, every line hosts print, above the bar.
+        progress: Where the run stands.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        environ: Mapping[str, str],
+        *,
+        verbosity: int = 0,
+        progress: Progress | None = None,
+    ) -> None:
+        self._console = Console(
+            file=stream,
+            force_terminal=True,
+            no_color=bool(environ.get("NO_COLOR")),
+            highlight=False,
+            markup=False,
+            emoji=False,
+            _environ=environ,
+        )
+        self._progress = progress or Progress()
+        self._output = OutputLines()
+        self._verbosity = verbosity
+        self._live = Live(
+            console=self._console,
+            get_renderable=self._region,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+    def __enter__(self) -> "LiveDisplay":
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Tell of an event."""
+        self._progress(event)
+        lines = told(event, self._output, verbosity=self._verbosity)
+        if lines:
+            self._console.print(Text("\n".join(lines)), soft_wrap=True)
+
+    def _region(self) -> Group:
+        """What stands at the foot of the terminal now."""
+        progress, width = self._progress, self._console.width
+        words = Text(f"{progress.words()}, {span(progress.seconds)}", no_wrap=True, overflow="ellipsis")
+        if width < NARROW:
+            return Group(words)
+        bar = ProgressBar(
+            total=max(1, progress.total),
+            completed=progress.done,
+            width=min(30, width // 3),
+            complete_style="red" if progress.failed else "green",
+            finished_style="red" if progress.failed else "green",
+        )
+        head = Table.grid(padding=(0, 1))
+        head.add_row(bar, words)
+        hosts = [
+            Text(
+                f"  {escape_line(each.host)}  {span(each.seconds)}",
+                style="dim",
+                no_wrap=True,
+                overflow="ellipsis",
+            )
+            for each in progress.longest(LONGEST_SHOWN)
+        ]
+        return Group(head, *hosts)
