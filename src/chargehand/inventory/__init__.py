@@ -4,7 +4,8 @@ The way of a source: `source` recognises it, `ini`, `tree` or `listing` adds it 
 settles who belongs where, `variables` folds what each host is told, `check` looks at the whole.
 """
 
+from chargehand.inventory.connection import HostBecome, HostConnection, connection_settings
 from chargehand.inventory.load import load
 from chargehand.inventory.model import Inventory, Origin
 
-__all__ = ["Inventory", "Origin", "load"]
+__all__ = ["HostBecome", "HostConnection", "Inventory", "Origin", "connection_settings", "load"]

@@ -58,6 +58,7 @@ class Draft:
         self.hosts: dict[str, list[Layer]] = {}
         self.problems: list[Problem] = []
         self.max_hosts = max_hosts
+        self._is_full = False
         self.groups[EVERYBODY].children[UNGROUPED] = nowhere
 
     def add_group(self, name: str) -> DraftGroup:
@@ -80,8 +81,7 @@ class Draft:
                 self.refuse(f"host name {name!r} {fault.message}", where(), fault.hint)
                 return
             if len(self.hosts) == self.max_hosts:
-                self.refuse(f"more than {self.max_hosts} hosts: the limit for one inventory", where())
-            if len(self.hosts) >= self.max_hosts:
+                self._refuse_more(where)
                 return
             port_layer = Layer({"ansible_port": port}, lambda _: where())
             self.hosts[name] = [] if port is None else [port_layer]
@@ -113,6 +113,11 @@ class Draft:
 
     def _note(self, message: str, place: Place | None, hint: str | None, severity: Severity) -> None:
         self.problems.append(Problem(message, place, hint, "inventory", severity))
+
+    def _refuse_more(self, where: Where) -> None:
+        if not self._is_full:
+            self.refuse(f"more than {self.max_hosts} hosts: the limit for one inventory", where())
+        self._is_full = True
 
     def _take_priority(self, name: str, layer: Layer) -> None:
         value = layer.values[GROUP_PRIORITY]

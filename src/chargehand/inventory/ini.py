@@ -13,7 +13,9 @@ from chargehand.inventory.ranges import expand
 _HEADER = re.compile(r"\[([^:\]\s]+)(?::(\w+))?\]\s*(?:#.*)?")
 _GROUP_NAME = re.compile(r"([^:\]\s]+)\s*(?:#.*)?")
 _COMMENT = ("#", ";")
-_PLAIN_LINE = re.compile(r"[\w .:/@,\[\]=+%-]*", re.ASCII)
+_SIMPLE_WORD = re.compile(r"""(?:[\w.:/@,\[\]=+%-]|"[^"\\]*"|'[^']*')+""", re.ASCII)
+_SIMPLE_LINE = re.compile(rf"{_SIMPLE_WORD.pattern}(?: +{_SIMPLE_WORD.pattern})*", re.ASCII)
+_QUOTED = re.compile(r""""([^"]*)"|'([^']*)'""")
 
 
 def read_ini(draft: Draft, text: str, file: str) -> None:
@@ -144,8 +146,8 @@ class _Reader:
 
     def _split(self, line: str, place: Place) -> list[str]:
         """Words as a POSIX shell sees them, but `#` begins a comment even inside a word."""
-        if _PLAIN_LINE.fullmatch(line):
-            return line.split(" ") if "  " not in line else line.split()
+        if _SIMPLE_LINE.fullmatch(line):  # what shlex does, ten times as fast
+            return [_QUOTED.sub(r"\1\2", word) for word in _SIMPLE_WORD.findall(line)]
         words = shlex.split(line, comments=True)
         if re.search(r"\S#", line) and self._cuts_a_word(line, words):
             self._draft.warn(

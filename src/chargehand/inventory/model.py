@@ -4,9 +4,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from chargehand.connection import ConnectionSettings
 from chargehand.document import Vaulted
 from chargehand.errors import Place, Problem
 from chargehand.host import Host
+from chargehand.inventory.connection import HostConnection, connection_settings
 from chargehand.inventory.draft import Layer
 from chargehand.inventory.pattern import Names, match_names
 from chargehand.secret import MASKED, Secret
@@ -89,6 +91,21 @@ class Inventory:
         names = match_names(pattern, Names(self._by_name, self.groups))
         return [self._by_name.get(name) or self._implicit(name) for name in names]
 
+    def connection(
+        self, host: Host, defaults: ConnectionSettings, *, allow_proxy_command: bool = False
+    ) -> HostConnection:
+        """How a host is reached; `chargehand.inventory.connection_settings`, with places in its messages.
+
+        Raises:
+            InventoryError: With every variable of the host that cannot be obeyed.
+        """
+        return connection_settings(
+            host,
+            defaults,
+            allow_proxy_command=allow_proxy_command,
+            locate=lambda name: self.place(host.name, name),
+        )
+
     def explain(self, host: str, name: str) -> list[Origin]:
         """Where the value of a host's variable comes from, lowest precedence first; the last one wins.
 
@@ -106,10 +123,18 @@ class Inventory:
             found[-1] = Origin(last.scope, last.place, last.value, wins=True)
         return found
 
+    def shown_vars(self, host: str) -> Mapping[str, object]:
+        """A host's variables for people to see: secrets, and what sounds like one, as ``***``.
+
+        Raises:
+            KeyError: No such host.
+        """
+        return {name: _shown(name, value) for name, value in self._by_name[host].vars.items()}
+
     def place(self, host: str, name: str) -> Place | None:
         """Where the value that a host's variable has is written; None when it has none."""
         winner: Layer | None = None
-        for level in self._levels_of(host):
+        for level in self._levels_of(host) if host in self else ():
             for layer in level.layers:
                 winner = layer if name in layer.values else winner
         return winner.where(name) if winner else None

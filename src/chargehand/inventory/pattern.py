@@ -40,6 +40,8 @@ def match_names(pattern: str, names: Names) -> list[str]:
         SearchError: A term names nothing, or is no valid regular expression.
     """
     terms = split_pattern(pattern)
+    if not terms:
+        raise SearchError(_problem("the host pattern is empty", pattern, "`all` is every host"))
     plain = [term for term in terms if term[0] not in "&!"] or ["all"]
     chosen: dict[str, None] = {}
     for term in plain:
@@ -57,17 +59,25 @@ def match_names(pattern: str, names: Names) -> list[str]:
 
 
 def split_pattern(pattern: str) -> list[str]:
-    """Terms of a pattern: split at commas, or, where there is none and it is no address, at colons."""
+    """Terms of a pattern: split at commas, or, where there is none and it is no address, at colons.
+
+    Raises:
+        SearchError: A bracket is not closed.
+    """
     if "," in pattern:
         terms = pattern.split(",")
     elif is_host_pattern(pattern):
         terms = [pattern]
+    elif _TERM.sub("", pattern).strip(" \t\n:"):
+        raise SearchError(_problem("a bracket has no partner", pattern, None))
     else:
         terms = _TERM.findall(pattern)
     return [term.strip() for term in terms if term.strip()]
 
 
 def _match_term(term: str, names: Names, pattern: str) -> Iterable[str]:
+    if not term.strip("~"):
+        raise SearchError(_problem("a term of the host pattern is empty", pattern, None))
     if term.startswith("~"):
         return _match_expression(term, names, pattern)
     expression, subscript = _split_subscript(term)

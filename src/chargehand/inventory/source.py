@@ -19,6 +19,7 @@ from chargehand.inventory.listing import looks_like_listing, read_listing
 from chargehand.inventory.program import Program, ProgramError, ProgramLimits, is_program
 from chargehand.inventory.tree import Tree, read_tree
 
+_MAPPING = re.compile(r":(\s|\Z)|\{|\$ANSIBLE_VAULT;")  # without these a text is no YAML or JSON mapping
 _OUR_FILES = frozenset({"bookmarks.yml", "taxonomies.yml"})
 _SKIPPED_NAMES = frozenset({"host_vars", "group_vars", "vars_plugins"})
 _SKIPPED_ENDING = re.compile(r"(\.(pyc|pyo|swp|bak|rpm|md|txt|rst|orig|cfg|retry)|~)\Z")
@@ -121,7 +122,7 @@ class SourceReader:
     def _read_tree_or_ini(self, path: Path) -> None:
         """Read YAML or JSON when it is a mapping, INI when that makes sense of it, as Ansible would."""
         text, shown = self.files.read_lines(path), self.files.shown(path)
-        if begins_as_ini(text):
+        if begins_as_ini(text) or not _MAPPING.search(text):
             read_ini(self.draft, text, shown)
             return
         try:
