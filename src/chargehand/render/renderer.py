@@ -279,8 +279,10 @@ def _host(host: Host | None) -> dict[str, Any] | None:
 
 def _recipe(template: JobTemplate, templates: Templates) -> dict[str, Any]:
     """What the worker needs of a template; the arguments of `chargehand.render.rendering.Recipe`."""
+    # a script in place may be called what a template is called, and still name that template
+    name = template.name if template in templates else f"script of {template.name}"
     return {
-        "name": template.name,
+        "name": name,
         "file": template.file,
         "source": template.source,
         "snippet": template.snippet,

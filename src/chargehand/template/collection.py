@@ -32,6 +32,9 @@ class Templates:
     def __len__(self) -> int:
         return len(self._by_name)
 
+    def __contains__(self, template: JobTemplate) -> bool:
+        return self._by_name.get(template.name) is template
+
     @property
     def features(self) -> Mapping[str, JobTemplate]:
         """The features that a template serves, by label."""
@@ -194,15 +197,15 @@ def _read_text(path: Path, folder: Path) -> str:
     def refuse(message: str, hint: str | None = None) -> TemplateError:
         return TemplateError(Problem(message, Place(str(path)), hint, RULE))
 
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise refuse("leads out of the templates folder", "copy the file instead of linking to it")
-    if not path.is_file():
-        raise refuse("is no regular file")
-    if path.stat().st_size > _MAX_BYTES:
-        raise refuse(f"is larger than {_MAX_BYTES // 1024} KiB")
     try:
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise refuse("leads out of the templates folder", "copy the file instead of linking to it")
+        if not path.is_file():
+            raise refuse("is no regular file")
+        if path.stat().st_size > _MAX_BYTES:
+            raise refuse(f"is larger than {_MAX_BYTES // 1024} KiB")
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise refuse(f"is not UTF-8 at byte {error.start}") from error
-    except OSError as error:
-        raise refuse(f"cannot be read: {error.strerror}") from error
+    except (OSError, RuntimeError) as error:  # a circle of links is a RuntimeError up to Python 3.12
+        raise refuse(f"cannot be read: {error}") from error

@@ -95,7 +95,8 @@ class JobTemplate:
         description: For people.
         organizations: Names or ids of those that see it; empty means all.
         locations: Names or ids of those that see it; empty means all.
-        body: Jinja2 source, without the metadata.
+        body: Jinja2 source, without the metadata. Rendering ends its lines with a line feed, whatever
+            they ended with; carriage returns in values are kept.
         file: Path of its file, as found.
         first_line: Line of the file on which `body` begins.
     """
