@@ -19,4 +19,4 @@ class RenderLimits:
     cpu_s: int = 4
     wall_s: float = 20.0
     output_bytes: int = 1024 * 1024
-    total_s: float = 120.0
+    total_s: float = 600.0

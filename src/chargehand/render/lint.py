@@ -28,15 +28,18 @@ def lint(template: JobTemplate, templates: Templates) -> list[Problem]:
     declared and never used, an input printed into a shell script without ``| quote``.
     """
     try:
-        tree = Sandbox().parse(template.source, template.name, template.file)
+        return _findings(template, templates)
     except TemplateSyntaxError as error:
         return [Problem(error.message or "syntax error", Place(template.file, error.lineno), rule=RULE)]
     except RecursionError:
         return [Problem("the template is nested too deep", Place(template.file), rule=RULE)]
-    try:
-        inputs = {each.name: each for each in templates.inputs_of(template)}
     except InvalidError as error:
         return list(error.problems)
+
+
+def _findings(template: JobTemplate, templates: Templates) -> list[Problem]:
+    tree = Sandbox().parse(template.source, template.name, template.file)
+    inputs = {each.name: each for each in templates.inputs_of(template)}
     return [
         *_unknown_inputs(tree, template, inputs),
         *_unknown_filters(tree, template),
