@@ -477,6 +477,18 @@ def test_an_error_of_ours_meets_one_host_only(run, caplog):
     assert any(entry in record.getMessage() and record.exc_info for record in caplog.records)
 
 
+def test_a_thread_that_is_told_to_exit_takes_only_its_host_along(run):
+    provider = ScriptedProvider({"web02": Act(defect=SystemExit(1))})
+    result = run(provider, [share(name) for name in names(3)], concurrency_level=1)
+    assert statuses(result) == {"web01": "succeeded", "web02": "unknown", "web03": "succeeded"}
+
+
+def test_a_deadline_that_passes_when_all_is_done_stops_nothing(run):
+    provider = ScriptedProvider({"web01": Act(parting_s=0.3)})
+    result = run(provider, [share("web01")], deadline_s=0.15)
+    assert (result.stopped, result.exit_code) == ("", 0)
+
+
 def test_only_scripts_whose_end_is_known_are_settled_and_every_session_is_closed(run):
     acts = {"web02": Act(lost="gone"), "web03": Act(exit_status=2), "web04": Act(defect=ValueError("x"))}
     provider = ScriptedProvider(acts)

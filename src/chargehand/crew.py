@@ -11,7 +11,7 @@ from chargehand.event import HostConnecting, HostFinished, Stream
 from chargehand.herald import Herald
 from chargehand.limits import Retry
 from chargehand.line import Line, Turn
-from chargehand.outcome import never_started
+from chargehand.outcome import abandoned, never_started
 from chargehand.output import Capture
 from chargehand.provider import Provider, Unreachable
 from chargehand.result import HostResult
@@ -86,21 +86,29 @@ class Crew:
         if self._tally.failed >= self._orders.failures_allowed and self._skip_rest("stop_after"):
             self.stopped = "stop_after"
 
-    def halt(self, why: str, *, now: bool = False) -> None:
-        """Let nobody else have a turn and stop the hosts under way; with `now`, do not wait for them."""
+    def halt(self, why: str, *, now: bool = False) -> bool:
+        """Let nobody else have a turn and stop the hosts under way; whether there was anybody to stop.
+
+        Args:
+            why: One of the reasons of `Stop`.
+            now: Whether the hosts need not confirm that they stopped.
+        """
         with self._lock:
             self._halted = self._halted or why
             visits = list(self._visits.values())
+        unfinished = bool(self._tally.missing)
         for visit in visits:
             visit.stop.press(why, now=now)
         self._skip_rest(why)
+        return unfinished
 
     def abandon(self, why: str) -> None:
-        """Give every host still under way its result without waiting for it."""
+        """Give every host that has no result one, without waiting for it."""
         with self._lock:
-            visits = list(self._visits.values())
-        for visit in visits:
-            self.finish(visit.abandon(why))
+            visits = dict(self._visits)
+        for share in self._tally.missing:
+            visit = visits.get(share.host)
+            self.finish(visit.abandon(why) if visit else untouched(share, abandoned(why, reached=True)))
 
     def _work(self, gone: Callable[[], None]) -> None:
         try:
@@ -137,8 +145,8 @@ class Crew:
                 self._herald.notice(f"{share.host}: {trouble.reason}; {which} in {retry.delay_s:g} s")
                 return visit
             result = unreachable(share, trouble, turn.attempt)
-        self._dismiss(share)
         self.finish(result)
+        self._dismiss(share)
         return visit
 
     def _admit(self, turn: Turn) -> Visit:

@@ -98,7 +98,7 @@ class Runner:
             UsageError: A provider is not installed. Nothing was started then.
             ValueError: A host comes twice.
         """
-        tally = Tally([share.host for share in shares])
+        tally = Tally(shares)
         ready = [share for share in shares if share.trouble is None]
         providers = self._open_providers(ready)
         started_at = self._clock()
@@ -162,7 +162,7 @@ class Runner:
         if not self._news.empty():  # stopped before it began
             crew.halt(CANCELLED)
             return CANCELLED
-        why, limit = "", math.inf
+        why, halted, limit = "", False, math.inf
         if self._limits.deadline_s is not None:
             limit = self._monotonic() + self._limits.deadline_s
         alive = crew.start(threads, lambda: self._news.put(_News.THREAD_GONE))
@@ -170,16 +170,15 @@ class Runner:
             news = self._hear(limit)
             if news is _News.THREAD_GONE:
                 alive -= 1
-            elif news is not None:
-                now = news is _News.STOP_NOW
-                why, limit = why or CANCELLED, min(limit if why else math.inf, self._patience_ends(now=now))
-                crew.halt(why, now=now)
-            elif why:
+            elif news is None and halted:
                 crew.abandon(why)
                 break
             else:
-                why, limit = DEADLINE, self._patience_ends()
-                crew.halt(why)
+                reason, now = (CANCELLED if news else DEADLINE), news is _News.STOP_NOW
+                if crew.halt(reason, now=now):
+                    why = why or reason
+                limit = min(limit if halted else math.inf, self._patience_ends(now=now))
+                halted = True
         return why
 
     def _patience_ends(self, *, now: bool = False) -> float:

@@ -63,7 +63,7 @@ class Act:
     until: Stop | None = None
     takes_s: float = 0.0
     parting_s: float = 0.0
-    defect: Exception | None = None
+    defect: BaseException | None = None
 
 
 class Doors:

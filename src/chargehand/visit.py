@@ -40,7 +40,7 @@ class Visit:
         except Unreachable:
             self._watch.finish()
             raise
-        except Exception as error:  # noqa: BLE001 - logged by `defect`, and a result
+        except BaseException as error:  # noqa: BLE001 - logged; no one above hears it
             result = self._result(defect(self._turn.share.host, error))
         self._settled = result.status is not Status.UNKNOWN
         return result
@@ -127,7 +127,7 @@ def untouched(share: TemplateInvocation, outcome: Outcome) -> HostResult:
     )
 
 
-def defect(host: str, error: Exception) -> Outcome:
+def defect(host: str, error: BaseException) -> Outcome:
     """What it means for a host that we failed ourselves; the log has an entry about it."""
     entry = secrets.token_hex(4)
     log.error("[%s] while running on %s", entry, host, exc_info=error)
