@@ -5,6 +5,7 @@ import re
 import stat
 import unicodedata
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -83,13 +84,18 @@ class Source:
     def place(self, line: int, column: int) -> Place:
         """A place, with its line as it may be shown: what follows the key of a secret is ``***``."""
         source = self.lines[line - 1] if line <= len(self.lines) else ""
-        found = _SECRET_KEY.search(source)
-        return Place(self.file, line, column, f"{source[: found.end()]} ***" if found else source)
+        return Place(self.file, line, column, _without_secret(source))
 
     def place_at(self, index: int) -> Place:
         """The place of the character at `index`."""
         breaks = list(_LINE_BREAK.finditer(self.text, 0, index))
         return self.place(len(breaks) + 1, index - (breaks[-1].end() if breaks else 0) + 1)
+
+
+@lru_cache(maxsize=16)  # a hundred problems may lie in one line of a quarter of a million characters
+def _without_secret(line: str) -> str:
+    found = _SECRET_KEY.search(line)
+    return f"{line[: found.end()]} ***" if found else line
 
 
 def check_characters(source: Source, dialect: Dialect) -> list[Problem]:
