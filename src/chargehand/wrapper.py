@@ -71,4 +71,4 @@ class Wrapper:
         }
         words = " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items())
         folders = " ".join(shlex.quote(folder) for folder in self.folders)
-        return f"{self.greeting} {words} locale=${{3-}}; set -- {folders};"
+        return f"{self.greeting} set +aefuvx; unset line; {words} locale=${{3-}}; set -- {folders};"

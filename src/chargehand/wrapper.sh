@@ -5,7 +5,6 @@
 # Given by the assignments sent before it: nonce size sum name grace pty interpreter argument locale, and as "$@"
 # the folders to try first. Stdin then brings the script, one line with the nonce, and orders: stop, settle.
 
-set +aefuvx
 mask=$(umask)
 umask 077
 trap : HUP
@@ -100,7 +99,7 @@ await() {
 # Whether anything of the script's group or session runs; a zombie nobody has fetched does not run.
 lives() {
   if list=$(ps -A -o pgid= -o sid= -o stat= 2>/dev/null) && [ "$group" ]; then
-    printf '%s\n' "$list" | {
+    printf '%s\n' "$list" | (
       while read -r ingroup insession state; do
         case $state in
           Z*) continue ;;
@@ -108,7 +107,7 @@ lives() {
         [ "$ingroup" != "$pid" ] && [ "$insession" != "$pid" ] || exit 0
       done
       exit 1
-    }
+    )
   else
     kill -0 "$group$pid" 2>/dev/null
   fi
@@ -172,7 +171,7 @@ mark END "$status $halted $why"
 # Until our side has recorded the result, the folder is the only evidence of it.
 wait "$watcher" || exit 0
 rm -rf "$folder"
-mark GONE
+printf '%s GONE\n' "$nonce"
 exec >/dev/null 2>&1
 for left in "$parent"/.chargehand-*; do
   [ ! -d "$left" ] || find "$left" -prune -type d -user "$(id -u)" -mtime +7 -exec rm -rf {} +

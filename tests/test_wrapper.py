@@ -1,0 +1,435 @@
+"""The wrapper on poor, odd and hostile hosts: other shells, missing programs, full disks, cut uploads."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from chargehand.channel import ConnectionLost
+from chargehand.conduct import Conduct
+from chargehand.connection import ConnectionSettings
+from chargehand.local import LocalChannel, LocalProvider
+from chargehand.provider import Ending, NotStarted, Stop
+from chargehand.script import RenderedScript
+from chargehand.wrapper import Wrapper, join_lines
+from heard import Heard
+from sshd import wait_until
+
+SHELLS = ["dash", "bash", "ksh", "busybox sh"]
+
+
+class Host:
+    """This machine as a host with an environment, a shell and a way in of its own."""
+
+    def __init__(self, provider: LocalProvider, folder: Path) -> None:
+        self.provider = provider
+        self.folder = folder
+        self.shell = "/bin/sh"
+        self.environment: dict[str, str] = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "TMPDIR": str(folder),
+        }
+        self.inside: tuple[str, str] = ("", "")
+        self.start_timeout_s = 30.0
+
+    def open(self, request: str, *, pty: bool) -> LocalChannel:
+        request = request.replace("/bin/sh", self.shell, 1)
+        before, after = self.inside
+        return self.provider.start(before + request + after, self.environment, pty=pty)
+
+    def run(self, content: str | bytes, *, settle: bool = True, **limits: float) -> tuple[Ending, Heard]:
+        content = content.encode() if isinstance(content, str) else content
+        settings = ConnectionSettings(provider="local", address="here", start_timeout_s=self.start_timeout_s)
+        heard = Heard()
+        with closing(Conduct(self.open, settings)) as conduct:
+            ending = conduct.run(RenderedScript(content=content, **limits), heard, Stop())
+            if settle:
+                conduct.settle()
+        return ending, heard
+
+    def left(self) -> list[str]:
+        return sorted(path.name for path in self.folder.iterdir())
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    folder = tmp_path / "host"
+    folder.mkdir()
+    with closing(LocalProvider()) as provider:
+        yield Host(provider, folder)
+
+
+@pytest.fixture(params=SHELLS)
+def shell(request: pytest.FixtureRequest) -> str:
+    program, *arguments = request.param.split()
+    path = shutil.which(program)
+    if path is None:
+        pytest.skip(f"{program} is not installed")
+    return " ".join((path, *arguments))
+
+
+def without(host: Host, *missing: str) -> None:
+    """Take programs away from the host."""
+    programs = host.folder.parent / "bin"
+    programs.mkdir()
+    for folder in ("/bin", "/usr/bin"):
+        for path in Path(folder).iterdir():
+            link = programs / path.name
+            if path.name not in missing and not link.is_symlink():
+                link.symlink_to(path)
+    host.environment["PATH"] = str(programs)
+
+
+@pytest.mark.parametrize(
+    ("script", "exit_status", "signal"),
+    [
+        ("exit 0", 0, None),
+        ("exit 137", 137, None),
+        ("exit 255", 255, None),
+        ("kill -KILL $$", None, "KILL"),
+        ("kill -TERM $$", None, "TERM"),
+        ("kill -SEGV $$", None, "SEGV"),
+    ],
+)
+def test_every_shell_tells_the_fate_of_the_script(
+    host: Host, shell: str, script: str, exit_status: int | None, signal: str | None
+) -> None:
+    host.shell = shell
+    ending, heard = host.run(f"echo out; echo err >&2\n{script}")
+    assert (ending.exit_status, ending.signal, ending.lost) == (exit_status, signal, "")
+    assert (heard.stdout, heard.stderr) == (b"out\n", b"err\n")
+    assert host.left() == []
+
+
+def test_every_shell_stops_a_script_with_its_children(host: Host, shell: str) -> None:
+    host.shell = shell
+    ending, _ = host.run("sleep 1005 & echo $! >pid; wait", timeout_s=0.5)
+    assert (ending.halted, ending.signal) == ("timed_out", "TERM")
+    child = int((host.folder / "pid").read_text())
+    state = Path(f"/proc/{child}/stat")
+    assert not state.exists() or " Z " in state.read_text()
+
+
+def test_every_shell_passes_a_long_script_unharmed(host: Host, shell: str) -> None:
+    host.shell = shell
+    ending, heard = host.run("#!/usr/bin/wc -c\n" + "x" * 700_000)
+    assert ending.exit_status == 0
+    assert heard.stdout.split()[0] == b"700017"
+
+
+def test_the_line_of_the_wrapper_means_what_its_file_means() -> None:
+    program = (
+        "# why\nif true; then\n  echo a\nelse\n  echo b\nfi\n\ncase x in\n  x) echo c ;;\nesac\n"
+        "f() {\n  true &&\n    echo d\n}\nf &\nwait\n"
+    )
+    line = join_lines(program)
+    assert "\n" not in line
+    said = [
+        subprocess.run(["sh", "-c", text], capture_output=True, check=True).stdout for text in (program, line)
+    ]
+    assert said[0] == said[1] == b"a\nc\nd\n"
+
+
+@pytest.mark.parametrize("missing", [("setsid",), ("setsid", "perl"), ("setsid", "perl", "python3")])
+def test_a_host_without_setsid_stops_scripts_too(host: Host, missing: tuple[str, ...]) -> None:
+    without(host, *missing)
+    ending, _ = host.run("exec sleep 1006", timeout_s=0.3)
+    assert (ending.halted, ending.signal) == ("timed_out", "TERM")
+
+
+def test_a_host_without_checksums_process_tools_or_mktemp_is_enough(host: Host) -> None:
+    without(
+        host,
+        "sha256sum",
+        "ps",
+        "pkill",
+        "mktemp",
+        "base64",
+        "setfacl",
+        "perl",
+        "python3",
+        "awk",
+        "sed",
+        "head",
+    )
+    ending, heard = host.run("echo up; sleep 1007 & wait", timeout_s=0.5)
+    assert (ending.halted, heard.stdout) == ("timed_out", b"up\n")
+    assert host.left() == []
+
+
+def test_a_host_of_busybox_alone_is_enough(host: Host, tmp_path: Path) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        pytest.skip("busybox is not installed")
+    subprocess.run([busybox, "--install", "-s", str(programs)], check=True, capture_output=True)
+    host.shell = f"{busybox} sh"
+    host.environment["PATH"] = str(programs)
+    ending, heard = host.run("echo up; sleep 1008 & wait", timeout_s=0.5)
+    assert (ending.halted, heard.stdout) == ("timed_out", b"up\n")
+    assert host.left() == []
+
+
+@pytest.mark.parametrize("mask", ["000", "022", "077", "777"])
+def test_whatever_the_umask_the_folder_is_closed_and_the_script_keeps_it(host: Host, mask: str) -> None:
+    host.inside = (f"umask {mask}; ", "")
+    _, heard = host.run('umask; stat -c %a "${0%/*}" "$0"')
+    assert heard.stdout.decode().split() == [f"0{mask}", "700", "600"]
+    assert host.left() == []
+
+
+@pytest.mark.parametrize("folder", ["", "relative", "-rf", "/nonexistent", "/dev/null", "/proc", "../.."])
+def test_a_useless_tmpdir_is_passed_over(host: Host, folder: str) -> None:
+    host.environment["TMPDIR"] = folder
+    _, heard = host.run('echo "$0"')
+    assert heard.stdout.startswith(b"/var/tmp/.chargehand-")
+
+
+def test_a_tmpdir_with_blanks_and_quotes_is_used(host: Host) -> None:
+    folder = host.folder / "a b'c$(d)*"
+    folder.mkdir()
+    host.environment["TMPDIR"] = str(folder)
+    _, heard = host.run('echo "$0"')
+    assert heard.stdout.decode().startswith(f"{folder}/.chargehand-")
+
+
+def test_without_home_and_language_a_script_runs_at_the_root(host: Host) -> None:
+    host.environment = {"PATH": os.environ["PATH"]}
+    ending, heard = host.run("pwd")
+    assert (ending.exit_status, heard.stdout) == (0, b"/\n")
+
+
+def test_a_login_in_latin_1_runs_scripts_in_utf_8(host: Host) -> None:
+    host.environment["LC_ALL"] = "en_US.ISO-8859-1"
+    _, heard = host.run("printf 'ž\\n'; echo $LC_ALL")
+    assert heard.stdout == "ž\nen_US.ISO-8859-1\n".encode()
+
+
+def test_a_shell_that_exports_everything_does_not_export_our_words(host: Host) -> None:
+    host.shell = shutil.which("bash") or "bash"
+    host.environment["SHELLOPTS"] = "allexport:nounset"
+    ending, heard = host.run("env")
+    assert ending.exit_status == 0
+    assert b"nonce" not in heard.stdout
+    assert b"folder=" not in heard.stdout
+
+
+def test_a_start_up_file_that_eats_stdin_never_makes_a_line_of_the_script_run(host: Host) -> None:
+    for eaten in ("read -r x; ", "head -c 3 >/dev/null; ", "head -c 5000 >/dev/null; "):
+        host.inside = (eaten, "")
+        host.start_timeout_s = 3
+        trace = host.folder / "ran"
+        with pytest.raises(NotStarted) as failure:
+            host.run(f"touch {trace}\n" * 200)
+        assert failure.value.code in ("no-start", "upload-cut", "start-timeout")
+        assert host.left() == []
+
+
+class CutChannel:
+    """A channel whose connection breaks after so many bytes were sent."""
+
+    def __init__(self, channel: LocalChannel, cut_at: int) -> None:
+        self._channel = channel
+        self._left = cut_at
+        self.receive = channel.receive
+        self.wake = channel.wake
+        self.close = channel.close
+
+    def send(self, chunk: bytes) -> int:
+        if not self._left:
+            raise ConnectionLost("connection-lost", "cut by the test")
+        taken = self._channel.send(chunk[: self._left])
+        self._left -= taken
+        return taken
+
+
+def test_an_upload_cut_anywhere_never_runs(host: Host) -> None:
+    trace = host.folder.parent / "ran"
+    content = f"touch {trace}\n".encode() * 4000
+    whole = len(
+        Wrapper(
+            script=RenderedScript(content=content),
+            greeting=": 0123456789abcdef;",
+            nonce="0" * 32,
+            name="0" * 32,
+        ).encode()
+    )
+    start = whole - len(content) - 33
+    positions = [0, 1, 18, 19, 200, start - 1, start, start + 1, start + 40]
+    positions += [start + len(content) * part // 30 for part in range(1, 30)]
+    positions += [whole - 100, whole - 34, whole - 33, whole - 32, whole - 2]
+    settings = ConnectionSettings(provider="local", address="here")
+    for cut_at in positions:
+        conduct = Conduct(
+            lambda request, *, pty, at=cut_at: CutChannel(host.open(request, pty=pty), at), settings
+        )
+        with closing(conduct), pytest.raises(NotStarted) as failure:
+            conduct.run(RenderedScript(content=content), Heard(), Stop())
+        assert failure.value.code == "connection-lost"
+    host.provider.close()
+    assert not trace.exists()
+    assert host.left() == []
+
+
+def test_a_damaged_upload_never_runs(host: Host) -> None:
+    class Damaging(CutChannel):
+        def send(self, chunk: bytes) -> int:
+            return self._channel.send(chunk.replace(b"touch a", b"touch b"))
+
+    settings = ConnectionSettings(provider="local", address="here")
+    conduct = Conduct(lambda request, *, pty: Damaging(host.open(request, pty=pty), 0), settings)
+    with closing(conduct), pytest.raises(NotStarted, match="damaged") as failure:
+        conduct.run(RenderedScript(content=b"touch a\n"), Heard(), Stop())
+    assert failure.value.code == "upload-cut"
+    assert host.left() == []
+
+
+def test_a_lost_connection_after_the_start_is_an_unknown_end_and_stops_the_script(host: Host) -> None:
+    class Losing(CutChannel):
+        def __init__(self, channel: LocalChannel) -> None:
+            super().__init__(channel, 1 << 30)
+            self.receive = self._receive
+
+        def _receive(self, timeout_s: float | None, *, room: bool = False) -> object:
+            if heard.stdout:
+                raise ConnectionLost("no-reply", "the host is silent")
+            return self._channel.receive(timeout_s, room=room)
+
+    heard = Heard()
+    settings = ConnectionSettings(provider="local", address="here")
+    conduct = Conduct(lambda request, *, pty: Losing(host.open(request, pty=pty)), settings)
+    with closing(conduct):
+        ending = conduct.run(RenderedScript(content=b"echo up; exec sleep 1009"), heard, Stop())
+    assert (ending.code, ending.lost, ending.exit_status) == ("no-reply", "the host is silent", None)
+    host.provider.close()
+    (folder,) = host.folder.iterdir()
+    assert (folder / "exit_code").read_text() == "143\n"
+
+
+def test_folders_forgotten_for_a_week_are_removed_and_younger_ones_are_not(host: Host) -> None:
+    old, young, other = (host.folder / name for name in (".chargehand-old", ".chargehand-young", "other-old"))
+    for folder in (old, young, other):
+        folder.mkdir()
+        (folder / "script").touch()
+    week = time.time() - 8 * 86400
+    for folder in (old, other):
+        os.utime(folder, (week, week))
+    host.run("true")
+    wait_until(lambda: not old.exists(), what="the old folder is removed")
+    assert host.left() == [young.name, other.name]
+
+
+@pytest.mark.parametrize("there", ["folder", "link", "file"])
+def test_what_is_there_already_is_never_used(host: Host, monkeypatch: pytest.MonkeyPatch, there: str) -> None:
+    """Even if somebody guessed the name, which is random."""
+    monkeypatch.setattr("chargehand.start.secrets.token_hex", lambda size: "0123456789abcdef"[:size] * 2)
+    target = host.folder.parent / "target"
+    target.mkdir(mode=0o777)
+    guessed = host.folder / f".chargehand-{'0123456789abcdef' * 2}"
+    if there == "link":
+        guessed.symlink_to(target)
+    else:
+        guessed.mkdir() if there == "folder" else guessed.touch()
+    _, heard = host.run('echo "$0"')
+    assert heard.stdout.startswith(b"/var/tmp/.chargehand-")
+    assert list(target.iterdir()) == []
+    assert there != "folder" or list(guessed.iterdir()) == []
+
+
+MOUNTS = """
+import sys
+from pathlib import Path
+from chargehand.local import LocalProvider
+from chargehand.connection import ConnectionSettings
+from chargehand.provider import NotStarted, Stop
+from chargehand.script import RenderedScript
+
+class Heard:
+    def started(self): pass
+    def output(self, stream, chunk): print(chunk.decode(), end="")
+
+provider = LocalProvider()
+session = provider.open(ConnectionSettings(provider="local", address="here"), Stop())
+try:
+    ending = session.run(RenderedScript(content=b'echo "$0"\\n#' + b"x" * int(sys.argv[1])), Heard(), Stop())
+    session.settle()
+    print(ending.exit_status)
+except NotStarted as failure:
+    print(failure.code, failure.reason)
+session.close()
+provider.close()
+for folder in sys.argv[2:]:
+    print("left", [path.name for path in Path(folder).glob(".chargehand-*")])
+"""
+
+
+READ_ONLY_HOME = "mount --bind /root /root; mount -o remount,bind,ro /root"
+
+
+def mounted(
+    mounts: str, size: int, folders: tuple[str, ...] = (), environment: Mapping[str, str] | None = None
+) -> list[str]:
+    """Run a script of `size` bytes on a machine whose file systems are arranged by `mounts`."""
+    command = ["unshare", "--mount", "sh", "-ec", f'{mounts}\nexec "$@"', "sh", sys.executable, "-c", MOUNTS]
+    done = subprocess.run(
+        [*command, str(size), *folders],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=dict(os.environ) | {"TMPDIR": ""} | dict(environment or {}),
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.root
+def test_folders_mounted_noexec_are_as_good_as_any() -> None:
+    said = mounted(
+        "for f in /var/tmp /tmp; do mount -t tmpfs -o noexec none $f; done", 100, ("/var/tmp", "/tmp")
+    )
+    assert said[0].startswith("/var/tmp/.chargehand-")
+    assert said[1:] == ["0", "left []", "left []"]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("size", [100, 30_000, 3_000_000])
+def test_a_full_folder_is_left_for_the_next_before_a_byte_is_read(size: int) -> None:
+    full = "mount -t tmpfs -o size=16k none /var/tmp; head -c 16384 /dev/zero >/var/tmp/fill"
+    said = mounted(full, size, ("/var/tmp",))
+    assert said[0].startswith("/tmp/.chargehand-")
+    assert said[1:] == ["0", "left []"]
+
+
+@pytest.mark.root
+def test_without_an_inode_the_next_folder_is_tried() -> None:
+    said = mounted("mount -t tmpfs -o nr_inodes=2 none /var/tmp; touch /var/tmp/x", 100)
+    assert said[0].startswith("/tmp/.chargehand-")
+
+
+@pytest.mark.root
+def test_a_read_only_home_and_full_folders_are_told_and_nothing_starts() -> None:
+    full = "mount -t tmpfs -o size=16k none $f; head -c 16384 /dev/zero >$f/fill || true"
+    said = mounted(
+        f"for f in /var/tmp /tmp /dev/shm; do {full}; done\n{READ_ONLY_HOME}",
+        100,
+        ("/var/tmp", "/tmp", "/dev/shm"),
+    )
+    assert said[0].startswith("no-space no room for 1")
+    assert said[1:] == ["left []"] * 3
+
+
+@pytest.mark.root
+def test_without_any_folder_to_write_to_nothing_starts() -> None:
+    said = mounted(
+        "for f in /var/tmp /tmp /dev/shm; do mount -t tmpfs -o ro none $f; done\n" + READ_ONLY_HOME, 100
+    )
+    assert said[0].startswith("no-folder no folder to write to")
