@@ -4,7 +4,7 @@ import errno
 import socket
 from dataclasses import dataclass
 
-from paramiko.ssh_exception import IncompatiblePeer, SSHException
+from paramiko.ssh_exception import IncompatiblePeer
 
 from chargehand.provider import Unreachable
 from chargehand.ssh.transport import SshTransport
@@ -15,6 +15,9 @@ SHOWN = 100
 # sshd's own words to a connection that it does not want (sshd.c, drop_connection).
 THROTTLED = b"Exceeded MaxStartups"
 PENALISED = b"Not allowed at this time"
+
+# paramiko's words when it, or who waited for it, lost patience before there was a session.
+TIMED_OUT = ("Error reading SSH protocol banner", "No existing session")
 
 _ERRNO_CODES = {
     errno.ECONNREFUSED: "refused",
@@ -80,7 +83,7 @@ class Handshake:
             farewell = self.transport.farewell if self.transport else ""
             words = f"it hung up during the key exchange{': ' + shown(farewell) if farewell else ''}"
             return Unreachable("protocol", f"{self.target}: {words}", again=True)
-        if isinstance(error, SSHException) and "No existing session" in str(error):
+        if str(error) in TIMED_OUT:
             words = f"the key exchange was not finished within {self.timeout_s:g} s"
             return Unreachable("banner-timeout", f"{self.target}: {words}", again=True)
         return Unreachable("protocol", f"{self.target}: not the SSH protocol: {shown(str(error))}")
@@ -93,7 +96,7 @@ class Handshake:
             return Unreachable("refused", f"{self.target}: {words}", again=True)
         if hung_up and (not seen or seen.startswith(THROTTLED)):
             return Throttled(f"{self.target}: it hung up before its version line")
-        if hung_up or self.wire.ended == "flood" or "Indecipherable" in str(error):
+        if hung_up or self.wire.ended == "flood" or str(error) not in TIMED_OUT:
             return Unreachable("protocol", f"{self.target}: no SSH server speaks there, but: {shown(seen)}")
         said = f"; it said: {shown(seen)}" if seen else ""
         words = f"no SSH version line within {self.timeout_s:g} s{said}"
