@@ -175,6 +175,13 @@ def test_data_reaches_a_template_and_leaves_it_unchanged(shared, value):
     assert yaml.safe_load(as_yaml) == value
 
 
+@pytest.mark.parametrize("value", ["5e-324", "1e16", "-1.5e300", "inf", "-inf", "0.1"])
+def test_a_float_in_yaml_stays_one_for_readers_of_yaml_1_1(shared, value):
+    found = template("{{ v | to_yaml }}")
+    text = shared.render(found, {}, Host(name="h", id=1, vars={"v": float(value)}))
+    assert yaml.safe_load(text) == float(value)
+
+
 # inputs
 
 

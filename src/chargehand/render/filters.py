@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import math
 import re
 import shlex
 from collections.abc import Callable, Mapping
@@ -144,6 +145,11 @@ def _yaml_key(key: object) -> str:
 
 
 def _yaml_scalar(value: object) -> str:
-    """JSON without the characters that YAML wants escaped."""
+    """JSON without the characters that YAML wants escaped, and floats as YAML 1.1 knows them too."""
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
+        mantissa, exponent, power = repr(value).partition("e")
+        return mantissa + (".0" if exponent and "." not in mantissa else "") + exponent + power
     text = json.dumps(value, ensure_ascii=False)
     return "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in text)
