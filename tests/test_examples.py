@@ -14,6 +14,7 @@ from chargehand.project import Project
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted(path for path in (ROOT / "playbooks").iterdir() if path.is_file())
+YAML_EXAMPLES = [path for path in EXAMPLES if path.suffix == ".yml"]
 
 
 def chargehand(*words: str | Path, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -78,9 +79,7 @@ def test_the_first_command_of_the_readme_runs_on_five_embedded_hosts() -> None:
     assert "total 5 hosts" in done.stdout
 
 
-@pytest.mark.parametrize(
-    "example", [path for path in EXAMPLES if path.suffix == ".yml"], ids=lambda path: path.name
-)
+@pytest.mark.parametrize("example", YAML_EXAMPLES, ids=lambda path: path.name)
 def test_the_first_line_of_an_example_names_the_schema(example: Path) -> None:
     first = example.read_text(encoding="utf-8").splitlines()[0]
     name = first.removeprefix("# yaml-language-server: $schema=")

@@ -1,19 +1,13 @@
-"""Shell completion: the scripts, and the cheap look-ups they ask for while people type."""
-
-import os
-from collections.abc import Iterable
-from pathlib import Path
+"""``chargehand completion``."""
 
 import click
-from click.shell_completion import CompletionItem, get_completion_class
+from click.shell_completion import get_completion_class
 
 from chargehand.cli import screen
 from chargehand.cli.requests import CompletionRequest
-from chargehand.errors import ChargehandError, UsageError
-from chargehand.project import Project, find_root
+from chargehand.errors import UsageError
 
 _VARIABLE = "_CHARGEHAND_COMPLETE"
-_SUFFIXES = (".yml", ".yaml", ".json")
 
 
 def completion(request: CompletionRequest) -> int:
@@ -23,37 +17,3 @@ def completion(request: CompletionRequest) -> int:
         raise UsageError(f"no completion for {request.shell}")
     screen.say(shell(click.Command("chargehand"), {}, "chargehand", _VARIABLE).source().rstrip())
     return 0
-
-
-def job_files(_ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-    """The project's job files as seen from here; any other file is the shell's to complete."""
-    folder = find_root(Path()) / "playbooks"
-    paths = (os.path.relpath(path) for path in sorted(folder.glob("*")) if path.suffix in _SUFFIXES)
-    found = [CompletionItem(path) for path in paths if path.startswith(incomplete)]
-    return found or [CompletionItem(incomplete, type="file")]
-
-
-def hosts_and_groups(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-    """Hosts and groups of the inventory; a source that would have to be run is left alone."""
-    try:
-        inventory = Project.load(
-            ".", inventory=ctx.params.get("inventory") or (), run_programs=False
-        ).inventory
-    except ChargehandError:
-        return []
-    groups = sorted({group for host in inventory for group in host.groups})
-    return _matching([*groups, *(host.name for host in inventory)], incomplete)
-
-
-def templates(_ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-    """Names of job templates."""
-    try:
-        return _matching(
-            (template.name for template in Project.load(".", run_programs=False).templates), incomplete
-        )
-    except ChargehandError:
-        return []
-
-
-def _matching(names: Iterable[str], incomplete: str) -> list[CompletionItem]:
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]

@@ -10,10 +10,10 @@ Completer = Callable[[click.Context, click.Parameter, str], list[str]]
 
 
 def completed_by(function: str) -> Completer:
-    """A completer of `chargehand.cli.completion`, imported when the shell asks."""
+    """A completer of `chargehand.cli.completers`, imported when the shell asks."""
 
     def complete(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-        found: list[str] = getattr(import_module("chargehand.cli.completion"), function)(ctx, incomplete)
+        found: list[str] = getattr(import_module("chargehand.cli.completers"), function)(ctx, incomplete)
         return found
 
     return complete

@@ -53,8 +53,8 @@ def ask_access(*, ssh: bool, become: bool, private_key: Path | None, effective_u
         UsageError: A password is to be asked for and there is no terminal.
     """
     return Access(
-        password=ask("SSH password: ") if ssh else None,
-        effective_user_password=ask("Effective user's password: ") if become else None,
+        password=Secret(ask("SSH password: ")) if ssh else None,
+        effective_user_password=Secret(ask("Effective user's password: ")) if become else None,
         private_key_file=str(private_key.absolute()) if private_key else None,
         effective_user=effective_user,
     )
@@ -65,8 +65,8 @@ def override(words: Sequence[str], *, user: str | None = None, forks: int | None
     return Overrides(inputs=read_inputs(words), ssh_user=user, concurrency_level=forks)
 
 
-def ask(question: str) -> Secret:
-    """A secret from the person at the terminal.
+def ask(question: str) -> str:
+    """What the person at the terminal answers, unseen.
 
     Raises:
         UsageError: There is no terminal; nothing is ever read from a pipe.
@@ -76,4 +76,4 @@ def ask(question: str) -> Secret:
             pass
     except OSError:
         raise UsageError(f"no terminal to ask at: {question.rstrip(': ')}; use a secret reference") from None
-    return Secret(getpass.getpass(question))
+    return getpass.getpass(question)

@@ -11,7 +11,6 @@ import json
 import os
 import platform
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -43,10 +42,12 @@ class LabHost:
 
 def fleet(count: int) -> tuple[LabHost, ...]:
     """`count` made-up hosts: ``web1``, ``web2`` ... and, every third, ``db1``, ``db2`` ..."""
+    facts = {"kernel": platform.system(), "architecture": platform.machine()}
     hosts = []
     for number in range(1, count + 1):
         group, ordinal = ("db", number // 3) if number % 3 == 0 else ("web", number - number // 3)
-        hosts.append(LabHost(name=f"{group}{ordinal}", groups=(group,), vars=_facts(number)))
+        own = {"id": number, "http_port": 8000 + number, "facts": facts}
+        hosts.append(LabHost(name=f"{group}{ordinal}", groups=(group,), vars=own))
     return tuple(hosts)
 
 
@@ -185,18 +186,6 @@ class Lab:
             child.kill()
         last = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
         raise UsageError(f"the lab did not start: {' '.join(last) or 'no word why'} (log: {self.log})")
-
-
-def remove(folder: Path) -> None:
-    """Delete a stopped lab's folder: keys, homes and log."""
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _facts(number: int) -> dict[str, object]:
-    return {
-        "id": number,
-        "facts": {"kernel": platform.system(), "architecture": platform.machine()},
-    }
 
 
 def _plain(name: str, value: object) -> bool:

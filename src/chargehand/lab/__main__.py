@@ -114,7 +114,7 @@ class EmbeddedHosts:
         lab_vars = {
             "ansible_user": getpass.getuser(),
             "ansible_private_key_file": str(self._folder / "client_key"),
-            "ansible_ssh_common_args": f"-F /dev/null -o {known_hosts} -o GlobalKnownHostsFile=/dev/null",
+            "ansible_ssh_common_args": f"-F /dev/null -o {known_hosts}",
             "ansible_become": False,
         }
         inventory = {"all": {"hosts": leaves, "children": children, "vars": lab_vars}}

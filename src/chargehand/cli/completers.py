@@ -1,0 +1,47 @@
+"""Completers: the cheap look-ups that a shell asks for while people type."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem
+
+from chargehand.errors import ChargehandError
+from chargehand.project import Project, find_root
+
+_SUFFIXES = (".yml", ".yaml", ".json")
+
+
+def job_files(_ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    """The project's job files as seen from here; any other file is the shell's to complete."""
+    folder = find_root(Path()) / "playbooks"
+    paths = (os.path.relpath(path) for path in sorted(folder.glob("*")) if path.suffix in _SUFFIXES)
+    found = [CompletionItem(path) for path in paths if path.startswith(incomplete)]
+    return found or [CompletionItem(incomplete, type="file")]
+
+
+def hosts_and_groups(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Hosts and groups of the inventory; a source that would have to be run is left alone."""
+    try:
+        inventory = Project.load(
+            ".", inventory=ctx.params.get("inventory") or (), run_programs=False
+        ).inventory
+    except ChargehandError:
+        return []
+    groups = sorted({group for host in inventory for group in host.groups})
+    return _matching([*groups, *(host.name for host in inventory)], incomplete)
+
+
+def templates(_ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Names of job templates."""
+    try:
+        return _matching(
+            (template.name for template in Project.load(".", run_programs=False).templates), incomplete
+        )
+    except ChargehandError:
+        return []
+
+
+def _matching(names: Iterable[str], incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
