@@ -78,6 +78,19 @@ def test_no_source_at_all_is_refused(tmp_path):
         load([], base=tmp_path)
 
 
+def test_a_long_list_of_hosts_is_no_file_name_and_a_long_name_is_no_crash(tmp_path):
+    names = [f"web{number}.example.com" for number in range(1000)]
+    assert [host.name for host in read(tmp_path, ",".join(names))] == names
+    assert "does not exist" in refusal(tmp_path, "x" * 5000)
+
+
+def test_groups_nested_to_fill_the_memory_are_refused(tmp_path):
+    names = [f"g{number}" for number in range(4000)]
+    chain = [f"[{name}:children]\ng{number}\n" for number, name in enumerate(names[:-1], 1)]
+    write(tmp_path, "".join(chain) + f"[{names[-1]}]\n")
+    assert "memberships" in refusal(tmp_path)
+
+
 def test_a_folder_without_inventory_files_is_refused(tmp_path):
     write(tmp_path, "x: 1\n", "inventory/group_vars/all.yml")
     write(tmp_path, "x: 1\n", "inventory/bookmarks.yml")
@@ -148,9 +161,12 @@ def test_what_a_program_would_read_as_an_option_or_code_is_refused_with_its_plac
         ("w1 pw=a#b\n", "inside word 2 begins a comment"),
         ("w[3:1]\nw1\n", "stands for no host"),
         ("w1:22\nw1:23\n", "port 23 behind `w1` has no effect"),
-        ("w1 ansible_host=10.0.0.1\nw2 ansible_host=10.0.0.1\n", "`w1` and `w2` are one machine"),
-        ("w1\nW1\n", "`w1` and `W1` are one machine"),
-        ("w1\n10.0.0.1 ansible_host=w1 ansible_port=22\n", "are one machine"),
+        (
+            "w1 ansible_host=10.0.0.1\nw2 ansible_host=10.0.0.1\n",
+            "2 hosts are one machine, 10.0.0.1 port 22: w1, w2",
+        ),
+        ("w1\nW1\n", "one machine, w1 port 22: w1, W1"),
+        ("w1\n10.0.0.1 ansible_host=w1 ansible_port=22\n", "one machine, w1 port 22: w1, 10.0.0.1"),
         ("[web]\nweb\n", "`web` is both a host and a group"),
     ],
 )
@@ -217,13 +233,16 @@ def test_vault_values_are_secrets_with_a_password_and_stay_encrypted_without(tmp
     assert opened["w1"].vars["token"] == Secret("s3cret")
     assert opened.explain("w1", "token")[0].value == "***"
     assert isinstance(read(tmp_path)["w1"].vars["token"], Vaulted)
+    assert read(tmp_path).shown_vars("w1") == {"plain": 1, "token": "***"}
 
 
 def test_a_file_encrypted_as_a_whole_is_secret_text_or_refused():
     opened = read(VAULTED, vault_passwords=[Secret("vault-password")])
     assert opened["w1"].vars["list"] == [Secret("a"), 1]
     assert "no vault password is given" in refusal(VAULTED)
-    assert "group_vars/all.yml" in refusal(VAULTED, vault_passwords=[Secret("wrong")])
+    text = refusal(VAULTED, vault_passwords=[Secret("wrong")])
+    assert "group_vars/all.yml: error" in text
+    assert "host_vars/w1.yml:2:1: error" in text
 
 
 # Programs
@@ -317,6 +336,19 @@ def test_localhost_may_be_named_without_being_in_the_inventory(tmp_path):
     (host,) = inventory.match("localhost")
     assert (host.id, host.groups, host.vars) == (0, (), {"x": 1, "ansible_connection": "local"})
     assert [host.name for host in inventory.match("all")] == ["web1"]
+
+
+def test_a_file_of_terms_is_read_and_an_empty_one_is_not_everybody(tmp_path):
+    write(tmp_path, "web1\nweb2\nweb3\n")
+    inventory = read(tmp_path)
+    names = write(tmp_path, "# failed\nweb1\n\nweb3\n", "retry")
+    assert [host.name for host in inventory.match(f"@{names}")] == ["web1", "web3"]
+    for text in ("", "# none\n"):
+        names.write_text(text)
+        with pytest.raises(SearchError, match="names no host"):
+            inventory.match(f"@{names}")
+    with pytest.raises(SearchError, match="cannot be read"):
+        inventory.match(f"@{tmp_path}/missing")
 
 
 # Ranges

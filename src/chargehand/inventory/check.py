@@ -60,16 +60,21 @@ def _check_ids(hosts: Iterable[Host], declared_ids: Mapping[str, str], locate: L
 
 
 def _check_doubles(hosts: Iterable[Host], locate: Locate) -> Iterator[Problem]:
-    """Two names for one machine would run a script there twice at once."""
-    first: dict[tuple[str, str], str] = {}
+    """Several names for one machine would run a script there several times at once."""
+    machines: dict[tuple[str, str], list[str]] = {}
     for host in hosts:
         if host.vars.get("ansible_connection", "ssh") == "local":
             continue
         address, port = str(_last(host, _ADDRESSES, host.name)), str(_last(host, _PORTS, 22))
-        other = first.setdefault((address.casefold(), port), host.name)
-        if other != host.name and "{{" not in address + port:
-            message = f"`{other}` and `{host.name}` are one machine: both are {address} port {port}"
-            yield Problem(message, locate(host.name, _ADDRESSES[0]), None, "inventory", "warning")
+        if "{{" not in address + port:
+            machines.setdefault((address.casefold(), port), []).append(host.name)
+    for (address, port), names in machines.items():
+        if len(names) > 1:
+            more = ", …" if len(names) > 5 else ""
+            message = (
+                f"{len(names)} hosts are one machine, {address} port {port}: {', '.join(names[:5])}{more}"
+            )
+            yield Problem(message, locate(names[1], _ADDRESSES[0]), None, "inventory", "warning")
 
 
 def _last(host: Host, names: Iterable[str], otherwise: object) -> object:

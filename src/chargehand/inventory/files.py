@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from chargehand.document import YAML_11, Document, Vaulted, parse
 from chargehand.document.source import read_text
 from chargehand.errors import DocumentError, Place, Problem, SecretError
-from chargehand.inventory.draft import Layer
+from chargehand.inventory.draft import Layer, Where
 from chargehand.inventory.tree import Locate
 from chargehand.secret import Secret
 from chargehand.vault import decrypt
@@ -78,7 +79,10 @@ class Files:
             return Layer(self._read_encrypted(text, shown), lambda _: Place(shown)), ()
         document = parse(text, shown, dialect=YAML_11)
         locate = locate_in(document)
-        values = {name: self.open_vaults(value) for name, value in _variables(document).items()}
+        values = {
+            name: self.open_vaults(value, partial(locate, (name,)))
+            for name, value in _variables(document).items()
+        }
         return Layer(values, lambda name: locate((name,))), document.warnings
 
     def _read_encrypted(self, text: str, shown: str) -> Mapping[str, object]:
@@ -86,16 +90,14 @@ class Files:
             message = "the file is encrypted with Ansible Vault, and no vault password is given"
             raise DocumentError(Problem(message, Place(shown, 1), rule="vault"))
         try:
-            document = parse(decrypt(text, self.vault_passwords), shown, dialect=YAML_11)
+            document = parse(self._decrypt(text, lambda: Place(shown)), shown, dialect=YAML_11)
         except DocumentError as error:
             # The line that is wrong is a line of secrets.
             problems = [replace(problem, place=Place(shown)) for problem in error.problems]
             raise DocumentError(problems) from None
-        except SecretError as error:
-            raise SecretError([replace(problem, place=Place(shown)) for problem in error.problems]) from None
         return {name: conceal(value) for name, value in _variables(document).items()}
 
-    def open_vaults(self, value: object) -> object:
+    def open_vaults(self, value: object, where: Where) -> object:
         """The same value with every ``!vault`` scalar decrypted, if there are passwords for it.
 
         Raises:
@@ -104,12 +106,18 @@ class Files:
         if not self.vault_passwords:
             return value
         if isinstance(value, Vaulted):
-            return Secret(decrypt(value.text, self.vault_passwords))
+            return Secret(self._decrypt(value.text, where))
         if isinstance(value, Mapping):
-            return {key: self.open_vaults(item) for key, item in value.items()}
+            return {key: self.open_vaults(item, where) for key, item in value.items()}
         if isinstance(value, list):
-            return [self.open_vaults(item) for item in value]
+            return [self.open_vaults(item, where) for item in value]
         return value
+
+    def _decrypt(self, text: str, where: Where) -> str:
+        try:
+            return decrypt(text, self.vault_passwords)
+        except SecretError as error:
+            raise SecretError([replace(problem, place=where()) for problem in error.problems]) from None
 
     def _rename(self, problem: Problem, path: Path) -> Problem:
         line = problem.place.line if problem.place else None

@@ -3,10 +3,16 @@
 import graphlib
 import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chargehand.errors import Problem
 from chargehand.inventory.draft import EVERYBODY, UNGROUPED, Draft, DraftGroup, nowhere
+
+_MAX_MEMBERSHIPS = 3_000_000
+
+
+class _TooManyError(Exception):
+    """Groups in groups in groups, made to fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +26,16 @@ class GroupGraph:
         direct: Host to the groups that name it.
     """
 
-    members: Mapping[str, tuple[str, ...]]
-    precedence: Mapping[str, int]
-    ancestors: Mapping[str, frozenset[str]]
-    direct: Mapping[str, tuple[str, ...]]
+    members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    precedence: Mapping[str, int] = field(default_factory=dict)
+    ancestors: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    direct: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def settle(draft: Draft) -> GroupGraph | None:
-    """Complete the groups as Ansible does; None, with a problem noted, when they form a cycle.
+def settle(draft: Draft) -> GroupGraph:
+    """Complete the groups as Ansible does: what has no parent goes below `all`, or into `ungrouped`.
 
-    Groups without a parent go below `all`, hosts without another group into `ungrouped`.
+    Groups that form a cycle are noted as a problem, and then nobody belongs to any.
     """
     parents = _find_parents(draft.groups)
     for name, above in parents.items():
@@ -40,13 +46,16 @@ def settle(draft: Draft) -> GroupGraph | None:
         order = tuple(graphlib.TopologicalSorter(parents).static_order())
     except graphlib.CycleError as error:
         draft.problems.append(_cycle_problem(error.args[1], draft.groups))
-        return None
+        return GroupGraph()
     direct = _sort_ungrouped(draft)
+    try:
+        ancestors = _find_ancestors(order, parents)
+        members = _find_members(draft.groups)
+    except _TooManyError:
+        draft.refuse(f"groups in groups make more than {_MAX_MEMBERSHIPS} memberships", None)
+        return GroupGraph()
     return GroupGraph(
-        members={name: _members(name, draft.groups) for name in draft.groups},
-        precedence=_rank(order, parents, draft.groups),
-        ancestors=_find_ancestors(order, parents),
-        direct=direct,
+        members=members, precedence=_rank(order, parents, draft.groups), ancestors=ancestors, direct=direct
     )
 
 
@@ -96,9 +105,24 @@ def _rank(
 
 def _find_ancestors(order: Iterable[str], parents: Mapping[str, list[str]]) -> dict[str, frozenset[str]]:
     ancestors: dict[str, frozenset[str]] = {}
+    total = 0
     for name in order:
         ancestors[name] = frozenset({name}).union(*(ancestors[parent] for parent in parents[name]))
+        total += len(ancestors[name])
+        if total > _MAX_MEMBERSHIPS:
+            raise _TooManyError
     return ancestors
+
+
+def _find_members(groups: Mapping[str, DraftGroup]) -> dict[str, tuple[str, ...]]:
+    members: dict[str, tuple[str, ...]] = {}
+    total = 0
+    for name in groups:
+        members[name] = _members(name, groups)
+        total += len(members[name])
+        if total > _MAX_MEMBERSHIPS:
+            raise _TooManyError
+    return members
 
 
 def _members(name: str, groups: Mapping[str, DraftGroup]) -> tuple[str, ...]:

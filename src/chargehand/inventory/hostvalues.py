@@ -9,7 +9,7 @@ from typing import TypeVar
 from chargehand.errors import Place, Problem
 from chargehand.host import Host
 from chargehand.inventory.address import Fault, address_fault, port_fault, user_fault
-from chargehand.inventory.reference import resolve
+from chargehand.inventory.variable_reference import resolve
 from chargehand.secret import Secret
 
 T = TypeVar("T")
@@ -53,9 +53,12 @@ class HostValues:
         self.problems.append(Problem(message, self._locate(name), hint, "connection"))
 
     def warn(self, name: str, fault: str) -> None:
-        """Note that a variable is obeyed only in part, or weakens a check."""
-        message = f"{name} of `{self._host.name}` {fault}"
-        self.problems.append(Problem(message, self._locate(name), None, "connection", "warning"))
+        """Note that a variable is obeyed only in part, or weakens a check.
+
+        The host is not named: a warning of a group's variable is the same for all of its hosts.
+        """
+        place = self._locate(name)
+        self.problems.append(Problem(f"{name} {fault}", place, None, "connection", "warning"))
 
 
 # Each of these gives the value, or raises a ValueError that says, without the value, why it is none.

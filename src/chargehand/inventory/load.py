@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from chargehand.errors import InventoryError, Problem
+from chargehand.errors import InventoryError, Place, Problem
 from chargehand.host import Host
 from chargehand.inventory.check import check_hosts
 from chargehand.inventory.draft import EVERYBODY, Draft
@@ -55,15 +55,17 @@ def load(
     files = Files(base=base, vault_passwords=vault_passwords)
     limits = ProgramLimits(timeout_s=program_timeout_s) if run_programs else None
     reader = SourceReader(draft=draft, files=files, program_limits=limits)
-    folders = [folder for source in sources if (folder := reader.read(source)) is not None]
+    try:
+        folders = [folder for source in sources if (folder := reader.read(source)) is not None]
+        graph = settle(draft)
+        folders = [*_last_of_each(folders), *([playbook_dir] if playbook_dir else ())]
+        beside = [VarFiles(folder, files, draft) for folder in folders]
+        variables = Variables(draft, graph, beside)
+    except OSError as error:
+        draft.refuse(f"cannot be read: {error.strerror}", Place(str(error.filename)))
+        raise InventoryError(draft.problems) from error
     if not sources:
         draft.refuse("no inventory source is given", None)
-    graph = settle(draft)
-    if graph is None:
-        raise InventoryError(draft.problems)
-    beside = [VarFiles(folder, files, draft) for folder in _last_of_each(folders)]
-    playbook = VarFiles(playbook_dir, files, draft) if playbook_dir else None
-    variables = Variables(draft, graph, beside, playbook)
     if any(problem.severity == "error" for problem in draft.problems):
         raise InventoryError(draft.problems)
     return _check(_compose(graph, variables), draft.problems)

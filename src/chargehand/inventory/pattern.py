@@ -4,6 +4,7 @@ import fnmatch
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from chargehand.errors import Place, Problem, SearchError, did_you_mean
 from chargehand.inventory.address import is_host_pattern
@@ -34,12 +35,12 @@ def match_names(pattern: str, names: Names) -> list[str]:
     Plain terms are united in the order written, then ``&term`` keeps what it also matches, then
     ``!term`` takes away. A word that names nothing is refused, where Ansible only warns: a
     misspelt ``!web3`` would run on the very host it means to spare. ``localhost`` and its
-    addresses may be named without being in the inventory.
+    addresses may be named without being in the inventory; ``@file`` holds one term a line.
 
     Raises:
         SearchError: A term names nothing, or is no valid regular expression.
     """
-    terms = split_pattern(pattern)
+    terms = [word for term in split_pattern(pattern) for word in _open(term, pattern)]
     if not terms:
         raise SearchError(_problem("the host pattern is empty", pattern, "`all` is every host"))
     plain = [term for term in terms if term[0] not in "&!"] or ["all"]
@@ -73,6 +74,22 @@ def split_pattern(pattern: str) -> list[str]:
     else:
         terms = _TERM.findall(pattern)
     return [term.strip() for term in terms if term.strip()]
+
+
+def _open(term: str, pattern: str) -> list[str]:
+    """The term itself, or the terms that the lines of ``@file`` are."""
+    if not term.startswith("@"):
+        return [term]
+    try:
+        lines = [line.strip() for line in Path(term[1:]).read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise SearchError(
+            _problem(f"`{term[1:]}` cannot be read as a list of hosts", pattern, None)
+        ) from error
+    terms = [line for line in lines if line and not line.startswith("#")]
+    if not terms:
+        raise SearchError(_problem(f"`{term[1:]}` names no host", pattern, None))
+    return terms
 
 
 def _match_term(term: str, names: Names, pattern: str) -> Iterable[str]:

@@ -44,10 +44,10 @@ class SourceReader:
     def read(self, source: str) -> Path | None:
         """Read one source; gives the folder whose ``group_vars/`` and ``host_vars/`` belong to it."""
         path = self.files.base / Path(source).expanduser()
-        if "," in source and not path.exists():
+        if "," in source and not _exists(path):
             self._read_host_list(source)
             return None
-        if not path.exists():
+        if not _exists(path):
             self._refuse_missing(source, path)
             return None
         if not path.is_dir():
@@ -64,7 +64,7 @@ class SourceReader:
             self.draft.add_host(name, UNGROUPED, lambda: place, port)
 
     def _refuse_missing(self, source: str, path: Path) -> None:
-        beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        beside = [entry.name for entry in path.parent.iterdir()] if _exists(path.parent) else []
         hint = did_you_mean(path.name, beside) or f"looked in {path.parent}"
         self.draft.refuse(f"inventory source `{source}` does not exist", Place(source), hint)
 
@@ -149,7 +149,7 @@ class SourceReader:
 
     def _read_document(self, path: Path, document: Document) -> None:
         self.draft.problems.extend(document.warnings)
-        root = self.files.open_vaults(document.data)
+        root = self.files.open_vaults(document.data, lambda: Place(document.file))
         if not isinstance(root, Mapping):
             return
         if root.get("plugin"):
@@ -181,6 +181,13 @@ class SourceReader:
             {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"},
         )
         self._ask(bridge, ["--list"], path)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a long list of hosts is too long for a file name
+        return False
 
 
 def _is_skipped(name: str) -> bool:

@@ -9,16 +9,16 @@ from chargehand.inventory.varfiles import VarFiles
 
 
 class Variables:
-    """The levels of every host's variables; what hosts of the same groups share is folded once."""
+    """The levels of every host's variables; what hosts of the same groups share is folded once.
 
-    def __init__(
-        self, draft: Draft, graph: GroupGraph, beside: Sequence[VarFiles], playbook: VarFiles | None
-    ) -> None:
+    `beside` are the files beside the sources, then those beside the playbooks.
+    """
+
+    def __init__(self, draft: Draft, graph: GroupGraph, beside: Sequence[VarFiles]) -> None:
         self._draft = draft
         self._graph = graph
-        sources = [*beside, playbook] if playbook else list(beside)
-        self._in_files = {name: [files.group_layers(name) for files in sources] for name in draft.groups}
-        self._host_files = {name: [files.host_layers(name) for files in sources] for name in draft.hosts}
+        self._in_files = {name: [files.group_layers(name) for files in beside] for name in draft.groups}
+        self._host_files = {name: [files.host_layers(name) for files in beside] for name in draft.hosts}
         self._shared: dict[frozenset[str], tuple[tuple[Level, ...], Mapping[str, object]]] = {}
 
     def levels(self, host: str) -> list[Level]:
