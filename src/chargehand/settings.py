@@ -13,6 +13,7 @@ from typing import Any
 
 from chargehand.connection import BecomeMethod, HostKeyPolicy
 from chargehand.errors import Place, Problem, SettingsError, did_you_mean
+from chargehand.moment import MomentError, find_zone
 
 FILE_NAME = "chargehand.toml"
 
@@ -43,6 +44,7 @@ class Settings:
         remote_working_dir: Folder on the host to try first; None means the usual ones.
         execution_timeout_interval: Seconds a script may run when neither job nor template says.
         connect_timeout: Seconds for the TCP connection.
+        proxy_command: Whether an inventory may name a program of this machine to connect through.
         run_programs: Whether executable inventories may be run.
     """
 
@@ -67,6 +69,7 @@ class Settings:
     remote_working_dir: str | None = None
     execution_timeout_interval: int | None = None
     connect_timeout: float = 10.0
+    proxy_command: str = "refuse"
     run_programs: bool = True
     file: str = field(default=FILE_NAME, repr=False)
 
@@ -85,6 +88,14 @@ def _is_int(value: object) -> bool:
 
 def _is_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _is_zone(value: object) -> bool:
+    try:
+        find_zone(str(value))
+    except MomentError:
+        return False
+    return True
 
 
 def _one_of(*words: str) -> _Kind:
@@ -108,7 +119,7 @@ _REFERENCE = _Kind(
 _KINDS: Mapping[str, _Kind] = {
     "inventory": _TEXTS,
     "templates": _TEXT,
-    "time_zone": _TEXT,
+    "time_zone": _Kind("an IANA time zone such as Europe/Berlin", _is_zone),
     "plain_secrets": _one_of("refuse", "allow"),
     "vault_password_files": _TEXTS,
     "concurrency_level": _COUNT,
@@ -127,6 +138,7 @@ _KINDS: Mapping[str, _Kind] = {
     "remote_working_dir": _Kind("an absolute path", lambda value: _TEXT.fits(value) and value[0] == "/"),
     "execution_timeout_interval": _COUNT,
     "connect_timeout": _SECONDS,
+    "proxy_command": _one_of("refuse", "allow"),
     "run_programs": _BOOLEAN,
 }
 

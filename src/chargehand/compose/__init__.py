@@ -1,6 +1,6 @@
 """Compose a job invocation from a job: every rule that a schema cannot say, all problems at once."""
 
-from chargehand.compose.catalogue import Catalogue, Overrides
+from chargehand.compose.catalogue import NO_OVERRIDES, Catalogue, Overrides
 from chargehand.compose.invocation import compose
 
-__all__ = ["Catalogue", "Overrides", "compose"]
+__all__ = ["NO_OVERRIDES", "Catalogue", "Overrides", "compose"]

@@ -103,15 +103,13 @@ def _template(findings: Findings, templates: Templates) -> JobTemplate | None:
     job = findings.job
     script = job.text("script")
     if job.has("script"):
-        for key in ("job_template_id", "feature"):
-            if job.has("job_invocation", key):
-                message = f"`script` and `{key}` cannot both be given: a job runs one template"
-                findings.add(message, "job_invocation", key, hint="remove one of them")
-        return (
-            None
-            if script is None
-            else findings.attempt(lambda: inline_template(job.document, job.root, job.label))
-        )
+        for other in ("job_template_id", "feature"):
+            if job.has("job_invocation", other):
+                message = f"`script` and `{other}` cannot both be given: a job runs one template"
+                findings.add(message, "job_invocation", other, hint="remove one of them")
+        if script is None:
+            return None
+        return findings.attempt(lambda: inline_template(job.document, job.root, job.label))
     if job.has("template_inputs"):
         findings.add(
             "`template_inputs` belongs to a `script` in place", "template_inputs", hint="add `script`"
@@ -168,11 +166,15 @@ def _secrets(
         value = findings.job.value(*path)
         if value is None:
             return None
-        place = findings.job.place(*path)
-        return findings.attempt(lambda: read_reference(value, place, plain_allowed=plain_allowed), *path)
+        return findings.attempt(
+            lambda: read_reference(
+                value, findings.job.place(*path), plain_allowed=plain_allowed, question=f"{path[-1]}: "
+            ),
+            *path,
+        )
 
     hidden = {each.name for each in declared if each.hidden_value}
-    inputs = {}
+    inputs: dict[str, SecretReference] = {}
     for name, value in findings.job.mapping(*INPUTS).items():
         if name in overrides.inputs:
             continue

@@ -1,7 +1,7 @@
 """When a job runs, how often, and how many hosts at once."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from chargehand.compose.catalogue import Overrides
@@ -9,7 +9,7 @@ from chargehand.compose.findings import Findings
 from chargehand.invocation import Recurrence, Scheduling
 from chargehand.limits import Limits, Retry
 from chargehand.moment import find_zone, parse_moment
-from chargehand.recurrence import read_cron_line
+from chargehand.recurrence import clock_change_warnings, read_cron_line
 from chargehand.settings import Settings
 
 
@@ -35,6 +35,9 @@ def compose_recurrence(findings: Findings, zone: ZoneInfo | None, now: datetime)
     line = findings.attempt(lambda: read_cron_line(text), *path, "cron_line") if text is not None else None
     if line is None:
         return None
+    place = findings.job.place(*path, "cron_line")
+    doubts = [*line.warnings, *clock_change_warnings(line, zone or UTC, now)]
+    findings.warnings += [replace(doubt, place=place) for doubt in doubts]
     return Recurrence(
         cron_line=line,
         time_zone=zone.key if zone else "UTC",

@@ -12,7 +12,8 @@ class RenderLimits:
         cpu_s: Whole seconds of processor time of one render, compiling included.
         wall_s: Seconds of one render on the clock, should it ever wait.
         output_bytes: Size of one script.
-        total_s: Seconds of all renders of one renderer, so that a hostile repository ends.
+        total_s: Seconds of all renders of one renderer, so that a hostile repository ends ...
+        each_s: ... and so many more for every render, so that a large one ends well.
     """
 
     memory_bytes: int = 512 * 1024 * 1024
@@ -20,3 +21,8 @@ class RenderLimits:
     wall_s: float = 20.0
     output_bytes: int = 1024 * 1024
     total_s: float = 600.0
+    each_s: float = 0.0
+
+
+PREVIEW_LIMITS = RenderLimits(total_s=6.0, each_s=0.005)
+"""For `validate`, `plan` and `render`, which must come to an end soon whatever they are shown."""

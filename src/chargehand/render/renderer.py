@@ -54,6 +54,7 @@ class Renderer:
         self._groups = groups
         self._limits = limits or RenderLimits()
         self._spent_s = 0.0
+        self._renders = 0
         self._worker: _WorkerProcess | None = None
 
     def __enter__(self) -> Self:
@@ -123,9 +124,11 @@ class Renderer:
 
     def _ask(self, request: Mapping[str, Any], task: "_Task") -> str | Problem:
         """Send a request and read its answer: a script (empty but for a render) or a problem."""
-        left_s = self._limits.total_s - self._spent_s
+        self._renders += 1
+        allowed_s = self._limits.total_s + self._limits.each_s * self._renders
+        left_s = allowed_s - self._spent_s
         if left_s <= 0 or self._worker is None:
-            return task.problem(f"rendering has taken more than {self._limits.total_s:g} s", "render-limit")
+            return task.problem(f"rendering has taken more than {allowed_s:.0f} s", "render-limit")
         try:
             payload = frame.encode(request)
         except frame.NotPlainError as error:

@@ -1,0 +1,89 @@
+"""Credentials: the secrets of one run, looked up late and once, and dropped with it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from chargehand.errors import InvalidError, Problem, SecretError
+from chargehand.invocation import JobInvocation
+from chargehand.reference import SecretReference
+from chargehand.secret import Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """The secrets of one level: of the job, or of the settings.
+
+    Attributes:
+        password: For the ssh login.
+        key_passphrase: For the ssh key.
+        effective_user_password: For the switch of user.
+    """
+
+    password: Secret | None = None
+    key_passphrase: Secret | None = None
+    effective_user_password: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """The secrets of one run, resolved; a preview has none.
+
+    Attributes:
+        job: Of the command line and the job; stronger than what a host's variables say.
+        settings: Of the settings; weaker than what a host's variables say.
+        inputs: Values of hidden inputs by name.
+    """
+
+    job: Login = Login()
+    settings: Login = Login()
+    inputs: Mapping[str, Secret] = field(default_factory=dict)
+
+    def all(self) -> tuple[Secret, ...]:
+        """Every one of them."""
+        found = [
+            getattr(login, name)
+            for login in (self.job, self.settings)
+            for name in ("password", "key_passphrase", "effective_user_password")
+        ]
+        return (*(secret for secret in found if secret is not None), *self.inputs.values())
+
+
+def resolve_credentials(
+    invocation: JobInvocation,
+    settings: Mapping[str, SecretReference],
+    resolve: Callable[[SecretReference], Secret],
+) -> Credentials:
+    """Look up every secret that an invocation and the settings refer to.
+
+    Args:
+        invocation: Its own references.
+        settings: References of the settings, by the names of `Login`.
+        resolve: Looks one up.
+
+    Raises:
+        SecretError: With everything that cannot be looked up; nothing was connected to.
+    """
+    problems: list[Problem] = []
+
+    def find(reference: SecretReference | None) -> Secret | None:
+        if reference is None:
+            return None
+        try:
+            return resolve(reference)
+        except InvalidError as error:
+            problems.extend(error.problems)
+            return None
+
+    wanted = invocation.secrets
+    job = Login(
+        password=find(wanted.password),
+        key_passphrase=find(wanted.key_passphrase),
+        effective_user_password=find(wanted.effective_user_password),
+    )
+    usual = Login(**{name: find(reference) for name, reference in settings.items()})
+    inputs = {
+        name: found for name, reference in wanted.inputs.items() if (found := find(reference)) is not None
+    }
+    if problems:
+        raise SecretError(problems)
+    return Credentials(job=job, settings=usual, inputs=inputs)
