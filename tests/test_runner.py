@@ -534,10 +534,36 @@ def test_a_secret_is_masked_however_the_output_is_cut(tmp_path_factory, text, cu
     assert result.results[0].stdout.head == told
 
 
-def test_secrets_in_reasons_and_noise_are_masked_too(run):
-    act = Act(not_started=NotStarted("no-start", "said hunter2-secret", noise="motd hunter2-secret"))
-    result = run(ScriptedProvider({"web01": act}), [share("web01", secrets=(Secret("hunter2-secret"),))])
-    assert "hunter2" not in result.results[0].reason + result.results[0].noise
+def test_secrets_in_reasons_and_noise_are_masked_too(run, heard):
+    said = "said hunter2-secret"
+    acts = {
+        "web01": Act(not_started=NotStarted("no-start", said, noise=said)),
+        "web02": Act(unreachable=[Unreachable("proxy", said)]),
+        "web03": Act(unreachable=[Unreachable("proxy", said, again=True)] * 2),
+        "web04": Act(lost=said),
+    }
+    shares = [share(name, secrets=(Secret("hunter2-secret"),)) for name in acts]
+    result = run(ScriptedProvider(acts), shares, retry_unreachable=Retry(times=1, delay_s=0))
+    assert [each.reason for each in result.results] == ["said ***"] * 4
+    assert result.results[0].noise == "said ***"
+    assert "hunter2" not in str(heard.events)
+
+
+def test_scripts_really_run_through_an_installed_provider(tmp_path, heard):
+    script = b"echo out; echo err >&2; exit 3"
+    shares = [
+        TemplateInvocation(
+            host=name,
+            settings=ConnectionSettings(address=name, provider="local"),
+            script=RenderedScript(content=content, timeout_s=timeout_s),
+        )
+        for name, content, timeout_s in (("a", script, 30), ("b", b"sleep 60", 0.3), ("c", b"kill -9 $$", 30))
+    ]
+    result = Runner(Limits(), [heard], spool=tmp_path).run(shares)
+    assert (result.results[0].status, result.results[0].exit_status) == (Status.FAILED, 3)
+    assert (result.results[0].stdout.text(), result.results[0].stderr.text()) == ("out\n", "err\n")
+    assert (result.results[1].status, result.results[1].code) == (Status.TIMED_OUT, "timed_out")
+    assert result.results[2].reason == "killed by SIGKILL (exit 137)"
 
 
 def test_a_provider_that_is_not_installed_is_refused_before_anything_starts(tmp_path, heard):

@@ -37,9 +37,9 @@ class Visit:
         """
         try:
             result = self._make(provider)
-        except Unreachable:
+        except Unreachable as trouble:
             self._watch.finish()
-            raise
+            raise Unreachable(trouble.code, self._watch.masked(trouble.reason), again=True) from trouble
         except BaseException as error:  # noqa: BLE001 - logged; no one above hears it
             result = self._result(defect(self._turn.share.host, error))
         self._settled = result.status is not Status.UNKNOWN
@@ -68,7 +68,7 @@ class Visit:
                 return self._result(never_started(self.stop.reason, trouble.reason))
             if trouble.again:
                 raise
-            return unreachable(self._turn.share, trouble, self._turn.attempt)
+            return self._result(Outcome(Status.UNREACHABLE, trouble.code, trouble.reason))
         except NotStarted as trouble:
             if self._stopped():
                 return self._result(never_started(self.stop.reason, trouble.reason), noise=trouble.noise)

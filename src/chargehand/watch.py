@@ -32,7 +32,6 @@ class Watch:
     ) -> None:
         self.started_at: datetime | None = None
         self._host = share.host
-        self._secrets = share.secrets
         self._masks = {stream: Mask(share.secrets) for stream in STREAMS}
         self._captures = captures
         self._herald = herald
@@ -62,9 +61,7 @@ class Watch:
 
     def masked(self, text: str) -> str:
         """`text` without the secrets of the host."""
-        mask = Mask(self._secrets)
-        whole: bytes = mask.feed(text.encode("utf-8", "backslashreplace")) + mask.flush()
-        return whole.decode("utf-8", "backslashreplace")
+        return self._masks["stdout"].text(text.encode("utf-8", "backslashreplace").decode())
 
     def _take(self, stream: Stream, chunk: bytes) -> None:
         if chunk:
