@@ -1,5 +1,6 @@
 """SSH against real servers: who is who, and how a host is reached."""
 
+import dataclasses
 import shutil
 import subprocess
 import threading
@@ -16,8 +17,10 @@ from chargehand.connection import ConnectionSettings, JumpHost
 from chargehand.provider import Stop, Unreachable, find_provider
 from chargehand.secret import Secret
 from chargehand.ssh import SshProvider
+from chargehand.ssh.config import SshConfig
 from chargehand.ssh.hostkey import HostKey, KnownHosts, Verdict, lookup_name
 from chargehand.ssh.identity import KeyRing, Locked
+from chargehand.ssh.route import find
 from heard import run
 from sshd import Account, Sshd, make_key
 
@@ -305,6 +308,20 @@ def test_an_encrypted_key_needs_its_passphrase_and_a_wrong_one_costs_no_connecti
         assert "is encrypted, and no passphrase was given" in missing.reason
 
 
+def test_of_many_keys_an_agent_holds_six_are_shown_and_the_rest_is_told(
+    provider: SshProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [tmp_path / f"key{number}" for number in range(8)]
+    for key in keys:
+        make_key(key)
+    with Sshd(tmp_path) as server, ssh_agent(tmp_path, *keys) as path:
+        monkeypatch.setenv("SSH_AUTH_SOCK", path)
+        told = refusal(provider, server.settings(private_key_file=None, agent=True))
+        assert told.code == "auth"
+        assert "2 more keys not tried" in told.reason
+        assert server.log().count("Failed publickey") <= 6
+
+
 def test_a_key_can_be_given_as_text(provider: SshProvider, sshd: Sshd) -> None:
     text = Secret(sshd.client_key.read_text())
     settings = sshd.settings(private_key_file=None, private_key=text)
@@ -420,6 +437,33 @@ def test_settings_win_over_ssh_config(provider: SshProvider, sshd: Sshd, tmp_pat
     assert run(provider, settings, "id -un\n")[1].stdout == b"root\n"
 
 
+@pytest.mark.parametrize("installed", [True, False])
+def test_match_blocks_hold_with_openssh_at_hand_and_without(
+    sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    if not installed:
+        monkeypatch.setattr("chargehand.ssh.config.shutil.which", lambda _: None)
+    config = tmp_path / "config"
+    config.write_text(
+        "Match host web1\n  User deploy\n"
+        "Host web1\n  HostName 127.0.0.1\n"
+        "Match user deploy\n  Port 2222\n  HostKeyAlias the-web\n  ConnectTimeout 7\n  ProxyJump none\n"
+    )
+    settings = ConnectionSettings(address="web1", ssh_config_file=str(config))
+    route = find(settings, SshConfig())
+    assert (route.address, route.port, route.user) == ("127.0.0.1", 2222, "deploy")
+    assert (route.key_name, route.connect_timeout_s, route.jump) == ("the-web", 7.0, ())
+    other = find(dataclasses.replace(settings, user="root", address="web2"), SshConfig())
+    assert (other.address, other.port, other.user, other.key_name) == ("web2", 22, "root", None)
+
+
+def test_jump_hosts_that_lead_to_each_other_are_told(provider: SshProvider, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text("Host a\n  ProxyJump b\nHost b\n  ProxyJump a\n")
+    told = refusal(provider, ConnectionSettings(address="a", ssh_config_file=str(config)))
+    assert told.code == "jump-loop"
+
+
 def test_a_loose_ssh_config_does_not_loosen_the_host_key_rule(
     provider: SshProvider, sshd: Sshd, tmp_path: Path
 ) -> None:
@@ -452,6 +496,22 @@ def test_a_proxy_command_carries_the_connection(provider: SshProvider, sshd: Ssh
     told = refusal(provider, sshd.settings(proxy_command="echo no way in >&2; exit 1"))
     assert told.code == "connection-lost"
     assert "saying `no way in`" in told.reason
+
+
+@pytest.mark.root
+def test_many_at_once_through_a_jump_host_all_arrive_on_few_connections(
+    provider: SshProvider, tmp_path: Path
+) -> None:
+    with (
+        Account() as account,
+        Sshd(tmp_path / "host", max_startups="10:30:100") as server,
+        beside(server, tmp_path / "jump", max_startups="10:30:100") as jump,
+        ThreadPoolExecutor(50) as pool,
+    ):
+        settings = through(server, jump, user=account.name, start_timeout_s=120)
+        endings = list(pool.map(lambda _: run(provider, settings, "true\n")[0].exit_status, range(50)))
+        assert jump.log().count("Accepted publickey") <= 5
+    assert endings == [0] * 50
 
 
 def test_hosts_behind_a_jump_host_share_its_connection(

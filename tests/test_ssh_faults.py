@@ -5,6 +5,8 @@ import random
 import signal
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -554,3 +556,49 @@ def test_a_script_longer_than_any_window_arrives_whole(provider: SshProvider, ss
     ending = session.run(RenderedScript(content=content.encode()), heard, Stop())
     session.close()
     assert (ending.exit_status, heard.stdout) == (0, b"whole\n")
+
+
+# What this machine lacks
+
+SHORT_OF_DESCRIPTORS = """
+import os, resource, sys
+from chargehand.connection import ConnectionSettings
+from chargehand.provider import Stop, Unreachable
+from chargehand.ssh import SshProvider
+
+settings = ConnectionSettings(
+    address="127.0.0.1", port=int(sys.argv[1]), user="root", private_key_file=sys.argv[2], agent=False,
+    known_hosts_files=(sys.argv[3],), ssh_config_file="/dev/null",
+)
+provider, sessions = SshProvider(), []
+sessions.append(provider.open(settings, Stop()))
+resource.setrlimit(resource.RLIMIT_NOFILE, (12, 12))
+try:
+    for _ in range(20):
+        sessions.append(provider.open(settings, Stop()))
+except Unreachable as told:
+    print(len(sessions) > 1, told.code, told.again)
+for session in sessions:
+    session.close()
+provider.close()
+"""
+
+
+def test_a_machine_without_descriptors_says_so_and_goes_on(sshd: Sshd) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        SHORT_OF_DESCRIPTORS,
+        str(sshd.port),
+        str(sshd.client_key),
+        str(sshd.known_hosts),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("True no-descriptors True\n", "")
+
+
+def test_known_hosts_that_cannot_be_read_are_no_empty_ones(
+    provider: SshProvider, sshd: Sshd, tmp_path: Path
+) -> None:
+    told = refusal(provider, sshd.settings(known_hosts_files=(str(tmp_path),), host_key_policy="off"))
+    assert str(tmp_path) in told.reason

@@ -41,6 +41,18 @@ class Throttled(Exception):  # noqa: N818 - a host's trouble, not a defect
     """The host hung up before its version line, as sshd does when too many connect at once."""
 
 
+def ours(error: OSError | RuntimeError, target: str) -> Unreachable:
+    """What this machine lacks, rather than the host."""
+    if isinstance(error, RuntimeError):
+        words = f"this machine starts no more threads: run fewer hosts at once ({error})"
+        return Unreachable("no-threads", f"{target}: {words}", again=True)
+    file = f"{error.filename}: " if error.filename else ""
+    told = network(error, target)
+    return Unreachable(
+        told.code, told.reason if told.code != "network" else f"{target}: {file}{error.strerror}"
+    )
+
+
 def network(error: OSError, target: str, *, timeout_s: float = 0.0) -> Unreachable:
     """What kept a connection from being made."""
     if isinstance(error, socket.gaierror):
@@ -73,6 +85,8 @@ class Handshake:
         """Why there is no session."""
         if isinstance(error, Unreachable):
             return error
+        if isinstance(error, RuntimeError):
+            return ours(error, self.target)
         if isinstance(error, IncompatiblePeer):
             return self._incompatible(error)
         if self.wire.ended == "broken":

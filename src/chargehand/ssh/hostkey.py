@@ -90,20 +90,37 @@ class Entry:
     place: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """The names of one line, and its entry."""
+class _Lines:
+    """The lines of some files, kept so that a fleet is looked up quickly in a long one."""
 
-    names: str
-    entry: Entry
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._plain: dict[str, list[Entry]] = {}
+        self._hashed: list[tuple[bytes, bytes, Entry]] = []
+        self._patterns: list[tuple[list[str], Entry]] = []
+        for file in files:
+            for names, entry in _read(file):
+                self._add(names.lower() if not names.startswith("|") else names, entry)
 
-    def matches(self, name: str) -> bool:
-        if self.names.startswith("|1|"):
-            return _hashed_matches(self.names, name)
-        words = self.names.split(",")
-        if any(_pattern_matches(word[1:], name) for word in words if word.startswith("!")):
-            return False
-        return any(_pattern_matches(word, name) for word in words if not word.startswith("!"))
+    def find(self, name: str) -> tuple[Entry, ...]:
+        """Plain names first, then hashed ones, then patterns."""
+        found = list(self._plain.get(name, ()))
+        encoded = name.encode()
+        found += [
+            entry for salt, digest, entry in self._hashed if hmac.digest(salt, encoded, "sha1") == digest
+        ]
+        found += [entry for words, entry in self._patterns if _patterns_match(words, name)]
+        return tuple(found)
+
+    def _add(self, names: str, entry: Entry) -> None:
+        words = names.split(",")
+        if names.startswith("|1|"):
+            salt, digest = (base64.b64decode(part) for part in names.split("|")[2:4])
+            self._hashed.append((salt, digest, entry))
+        elif set(names) & set("*?!"):
+            self._patterns.append((words, entry))
+        else:
+            for word in words:
+                self._plain.setdefault(word, []).append(entry)
 
 
 class KnownHosts:
@@ -112,14 +129,14 @@ class KnownHosts:
     def __init__(self, files: Sequence[Path]) -> None:
         self.files = tuple(files)
         self._lock = threading.Lock()
-        self._lines = [line for file in self.files for line in _read(file)]
+        self._lines = _Lines(self.files)
         self._found: dict[str, tuple[Entry, ...]] = {}
 
     def find(self, name: str) -> tuple[Entry, ...]:
         """The entries of a host, by its `lookup_name`."""
         with self._lock:
             if name not in self._found:
-                self._found[name] = tuple(line.entry for line in self._lines if line.matches(name))
+                self._found[name] = self._lines.find(name)
             return self._found[name]
 
     def algorithms(self, name: str) -> tuple[str, ...]:
@@ -206,7 +223,8 @@ def bare_name(name: str) -> str:
     return name[1:].rpartition("]:")[0] if name.startswith("[") else name
 
 
-def _read(file: Path) -> Iterator[_Line]:
+def _read(file: Path) -> Iterator[tuple[str, Entry]]:
+    """The names of every line, and the rest of it."""
     try:
         text = file.read_text(encoding="utf-8", errors="surrogateescape")
     except (FileNotFoundError, NotADirectoryError):
@@ -219,23 +237,19 @@ def _read(file: Path) -> Iterator[_Line]:
         place = f"{file}:{number}"
         try:
             names, _, key = words[:3]
-            yield _Line(names, Entry(marker, HostKey(base64.b64decode(key, validate=True)), place))
+            yield names, Entry(marker, HostKey(base64.b64decode(key, validate=True)), place)
         except (ValueError, binascii.Error):
             log.warning("%s: not a line of known_hosts, passed over", place)
 
 
-def _hashed_matches(field: str, name: str) -> bool:
-    try:
-        salt, digest = (base64.b64decode(part) for part in field.split("|")[2:4])
-    except (ValueError, binascii.Error):
+def _patterns_match(words: Sequence[str], name: str) -> bool:
+    if any(_pattern_matches(word[1:], name) for word in words if word.startswith("!")):
         return False
-    return hmac.compare_digest(hmac.new(salt, name.encode(), hashlib.sha1).digest(), digest)
+    return any(_pattern_matches(word, name) for word in words if not word.startswith("!"))
 
 
 def _pattern_matches(pattern: str, name: str) -> bool:
-    if "*" not in pattern and "?" not in pattern:
-        return pattern.lower() == name
-    expression = re.escape(pattern.lower()).replace(r"\*", ".*").replace(r"\?", ".")
+    expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
     return re.fullmatch(expression, name) is not None
 
 

@@ -6,6 +6,7 @@ import os
 import socket
 import struct
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -61,7 +62,7 @@ class KeyRing:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._loaded: dict[tuple[str, Secret, Secret | None], list[Identity] | Exception] = {}
+        self._loaded: dict[tuple[Path | Secret, Secret | None], list[Identity] | Locked | Unreachable] = {}
         self._agents: dict[str, _Agent | str] = {}
 
     def from_file(self, path: Path, passphrase: Secret | None) -> list[Identity]:
@@ -71,15 +72,12 @@ class KeyRing:
             Locked: It is encrypted, and no passphrase was given.
             Unreachable: It cannot be used; codes ``key-passphrase``, ``key``.
         """
-        try:
-            text = Secret(path.read_text(encoding="utf-8", errors="replace"))
-        except OSError as error:
-            raise Unreachable("key", f"private key {path}: {error.strerror}") from None
-        return self._once(str(path), text, passphrase, path.with_name(path.name + "-cert.pub"))
+        return self._once(path, passphrase, lambda: _from_file(path, passphrase))
 
     def from_text(self, text: Secret, passphrase: Secret | None) -> list[Identity]:
         """A key given as text; errors as `from_file`."""
-        return self._once("the given private key", text, passphrase, None)
+        name = "the given private key"
+        return self._once(text, passphrase, lambda: [Identity(name, _load(name, text, passphrase))])
 
     def of_agent(self, socket_path: str) -> tuple[list[Identity], str]:
         """The keys of an agent; or none, and why."""
@@ -104,18 +102,20 @@ class KeyRing:
             self._agents.clear()
 
     def _once(
-        self, name: str, text: Secret, passphrase: Secret | None, certificate: Path | None
+        self, source: Path | Secret, passphrase: Secret | None, load: Callable[[], list[Identity]]
     ) -> list[Identity]:
+        """Load it at the first call; what is wrong with it is wrong for every host."""
         with self._lock:
-            place = (name, text, passphrase)
-            if place not in self._loaded:
+            if (source, passphrase) not in self._loaded:
                 try:
-                    self._loaded[place] = _identities(name, text, passphrase, certificate)
+                    self._loaded[source, passphrase] = load()
                 except (Locked, Unreachable) as error:
-                    self._loaded[place] = error
-            found = self._loaded[place]
-        if isinstance(found, Exception):
-            raise found.with_traceback(None)
+                    self._loaded[source, passphrase] = error
+            found = self._loaded[source, passphrase]
+        if isinstance(found, Locked):
+            raise Locked(str(found))
+        if isinstance(found, Unreachable):
+            raise Unreachable(found.code, found.reason)
         return found
 
 
@@ -157,18 +157,21 @@ def public_key(path: Path) -> bytes | None:
         return None
 
 
-def _identities(
-    name: str, text: Secret, passphrase: Secret | None, certificate: Path | None
-) -> list[Identity]:
-    key = _load(name, text, passphrase)
-    if certificate is None or not certificate.is_file():
-        return [Identity(name, key)]
-    certified = _load(name, text, passphrase)
+def _from_file(path: Path, passphrase: Secret | None) -> list[Identity]:
+    try:
+        text = Secret(path.read_text(encoding="utf-8", errors="replace"))
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+        raise Unreachable("key", f"private key {path}: {error.strerror}") from None
+    plain = Identity(str(path), _load(str(path), text, passphrase))
+    certificate = path.with_name(path.name + "-cert.pub")
+    if not certificate.is_file():
+        return [plain]
+    certified = _load(str(path), text, passphrase)
     try:
         certified.load_certificate(str(certificate))
-    except (ValueError, OSError, SSHException) as error:
+    except (ValueError, SSHException) as error:
         raise Unreachable("key", f"certificate {certificate} cannot be used: {error}") from None
-    return [Identity(str(certificate), certified, certified=True), Identity(name, key)]
+    return [Identity(str(certificate), certified, certified=True), plain]
 
 
 def _load(name: str, text: Secret, passphrase: Secret | None) -> paramiko.PKey:

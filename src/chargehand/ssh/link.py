@@ -1,6 +1,5 @@
 """Link: one authenticated SSH connection, made by Fabric over a Wire of ours."""
 
-import contextlib
 import logging
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -54,7 +53,7 @@ class Link:
 
     def hang_up(self) -> None:
         """End the connection. Never raises."""
-        _hang_up(self.connection.client, self.transport, self.wire)
+        _hang_up(self.transport, self.wire)
 
     def close(self) -> None:
         """End the connection and give everything back. Never raises."""
@@ -85,22 +84,22 @@ def shake_hands(route: Route, wire: Wire, trust: Trust, login: Login) -> Link:
         "channel_timeout": route.settings.channel_timeout_s,
         "auth_strategy": login,
     }
-    connection = fabric.Connection(
-        host=route.address,
-        user=route.user,
-        port=route.port,
-        config=_config(),
-        gateway=False,
-        connect_kwargs=connect,
-    )
-    connection.client.set_missing_host_key_policy(trust)
     try:
+        connection = fabric.Connection(
+            host=route.address,
+            user=route.user,
+            port=route.port,
+            config=_config(),
+            gateway=False,
+            connect_kwargs=connect,
+        )
+        connection.client.set_missing_host_key_policy(trust)
         connection.open()
     except Exception as error:
         transport = made[0] if made else None
         failure = Handshake(route.title, wire, transport, timeout_s).failure(error)
         log.debug("%s: no session", route.title, exc_info=error)
-        _hang_up(connection.client, transport, wire)
+        _hang_up(transport, wire)
         raise failure from None
     return Link(route.title, connection, made[0], wire)
 
@@ -110,13 +109,20 @@ def _config() -> fabric.Config:
 
     One for each connection: Fabric's Connection writes to it, and threads that share one break each other.
     """
-    return fabric.Config(overrides={"load_ssh_configs": False}, lazy=True)
+    return fabric.Config(ssh_config=_NoSshConfig(), overrides={"load_ssh_configs": False}, lazy=True)
 
 
-def _hang_up(client: paramiko.SSHClient, transport: SshTransport | None, wire: Wire) -> None:
+class _NoSshConfig(paramiko.SSHConfig):
+    """What ssh_config says is in the route already."""
+
+    def lookup(self, hostname: str) -> paramiko.SSHConfigDict:
+        return paramiko.SSHConfigDict(hostname=hostname)
+
+
+def _hang_up(transport: SshTransport | None, wire: Wire) -> None:
     """Close, wait for paramiko's thread to let go of the descriptor, and give it back."""
-    with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
-        client.close()
+    if transport is not None:
+        transport.close()
     wire.close()
     if transport is not None and transport.ident is not None:
         transport.join(FAREWELL_S)

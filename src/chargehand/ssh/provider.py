@@ -13,7 +13,7 @@ from chargehand.provider import Stop, Unreachable
 from chargehand.ssh.bastion import Bastions
 from chargehand.ssh.config import SshConfig
 from chargehand.ssh.dial import ProxyCommand, connect
-from chargehand.ssh.failure import Throttled
+from chargehand.ssh.failure import Throttled, ours
 from chargehand.ssh.gate import Gate
 from chargehand.ssh.hostkey import KnownHosts
 from chargehand.ssh.identity import KeyRing, agent_socket
@@ -61,7 +61,15 @@ class SshProvider:
         self._keys.close()
 
     def _reach(self, settings: ConnectionSettings, interrupt: Interrupt) -> Link:
+        """A connection, to a host or to a jump host."""
         interrupt.check()
+        try:
+            return self._try(settings, interrupt)
+        except (OSError, RuntimeError) as error:
+            raise ours(error, settings.address) from error
+
+    def _try(self, settings: ConnectionSettings, interrupt: Interrupt) -> Link:
+        """As often as a host that is busy with others may need."""
         route = find(settings, self._config)
         login = compose(
             route, self._keys, agent_socket()

@@ -74,7 +74,7 @@ def find(settings: ConnectionSettings, config: SshConfig) -> Route:
     question = Question(settings.ssh_config_file, settings.address, settings.user, settings.port)
     said = config.ask(question)
     address = _one(said, "hostname") or settings.address
-    user = settings.user or _one(said, "user") or pwd.getpwuid(os.geteuid()).pw_name
+    user = settings.user or _one(said, "user") or _own_name(settings.address)
     port = settings.port or int(_one(said, "port") or 22)
     _check(address, user)
     jump, command = _way(settings, said)
@@ -87,7 +87,7 @@ def find(settings: ConnectionSettings, config: SshConfig) -> Route:
         port=port,
         user=user,
         key_name=_one(said, "hostkeyalias"),
-        jump=_whole(_without(jump, settings.address, port), settings, config),
+        jump=_whole(jump, settings, config),
         proxy_command=_expanded(command, settings.address, address, port, user),
         identity_files=_paths(said.get("identityfile") or DEFAULT_IDENTITIES),
         identities_only=_one(said, "identitiesonly") == "yes",
@@ -110,6 +110,14 @@ def hop_settings(settings: ConnectionSettings, chain: tuple[JumpHost, ...]) -> C
         proxy_jump=chain[:-1] or None,  # the chain is whole: ssh_config can only add a proxy command
         proxy_command=None,
     )
+
+
+def _own_name(address: str) -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        words = f"{address}: no login name is given, and the user who runs this has none"
+        raise Unreachable("user", words) from None
 
 
 def _check(address: str, user: str | None) -> None:
@@ -141,11 +149,6 @@ def _way(
     return (), _one(said, "proxycommand")
 
 
-def _without(hops: tuple[JumpHost, ...], address: str, port: int) -> tuple[JumpHost, ...]:
-    """No host is its own jump host, even where ``Host *`` says so."""
-    return tuple(hop for hop in hops if (hop.address, hop.port or 22) != (address, port))
-
-
 def _whole(
     chain: tuple[JumpHost, ...], settings: ConnectionSettings, config: SshConfig
 ) -> tuple[JumpHost, ...]:
@@ -154,11 +157,9 @@ def _whole(
         first = chain[0]
         said = config.ask(Question(settings.ssh_config_file, first.address, first.user, first.port))
         written = _one(said, "proxyjump")
-        port = first.port or int(_one(said, "port") or 22)
-        before = _without(_hops(written), first.address, port) if written else ()
-        if not before:
+        if not written:
             break
-        chain = before + chain
+        chain = _hops(written) + chain
         if len(chain) > HOPS:
             raise Unreachable(
                 "jump-loop", f"{settings.address}: more than {HOPS} jump hosts: ssh_config loops"

@@ -59,8 +59,8 @@ class Trust(paramiko.MissingHostKeyPolicy):
         raise self._changed(key) if verdict is Verdict.CHANGED else self._unknown(key)
 
     def _accept(self, key: HostKey) -> Verdict:
-        if key.type.endswith(CERTIFICATE_SUFFIX):
-            return Verdict.UNKNOWN  # a certificate that no authority of ours signed
+        if key.type.endswith(CERTIFICATE_SUFFIX) or not self._known.files:
+            return Verdict.UNKNOWN  # a certificate that no authority of ours signed, or nowhere to write
         try:
             verdict = self._known.record(self._name, key, self._now)
         except OSError as error:
