@@ -120,15 +120,13 @@ class Crew:
     def _serve(self, turn: Turn) -> None:
         """Take one turn; whatever we do wrong meets its host and nobody else."""
         try:
-            try:
-                visit = self._visit(turn)
-            finally:
-                self._line.leave()
-            visit.part()
+            self._visit(turn).part()
         except Exception as error:  # noqa: BLE001 - logged by `defect`, and told
             outcome = defect(turn.share.host, error)
             self._herald.notice(f"{turn.share.host}: {outcome.reason}")
             self.finish(untouched(turn.share, outcome))
+        finally:
+            self._line.leave()
 
     def _visit(self, turn: Turn) -> Visit:
         """Make one visit, to its result or to another try; its session is still open then."""

@@ -153,9 +153,7 @@ class Runner:
             kept_bytes=_kept_bytes(len(ready)),
             clock=self._clock,
         )
-        # A host's slot is free once its result is told; the threads above one for each slot serve the
-        # next host while sessions are still being closed.
-        return Crew(line, tally, self._herald, orders), min(len(ready), slots + slots // 4 + 1)
+        return Crew(line, tally, self._herald, orders), slots
 
     def _conduct(self, crew: Crew, threads: int) -> str:
         """Wait until every thread is gone or left behind; why the run was stopped, if it was."""
