@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from chargehand.connection import ConnectionSettings
-from chargehand.provider import Ending, NotStarted, Provider, Stop, find_provider
+from chargehand.provider import Ending, NotStarted, Provider, Stop, Unreachable, find_provider
 from chargehand.script import RenderedScript
 from heard import Heard
 from sshd import Sshd, wait_until
@@ -74,6 +74,10 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def _lines(path: Path) -> int:
+    return path.read_text().count("\n") if path.exists() else 0
 
 
 def pids(path: Path, count: int) -> list[int]:
@@ -341,3 +345,24 @@ def test_a_work_folder_may_have_any_name(reach: Reach, name: str) -> None:
     assert ending.exit_status == 0
     assert heard.stdout.decode().startswith(f"{folder}/.chargehand-")
     assert reach.left() == [folder]
+
+
+def test_cancelled_at_any_moment_a_script_has_run_or_not_and_is_gone(reach: Reach, tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    script = f"echo $$ >>{trace}; exec sleep 1012\n#".encode() + b"x" * 500_000
+    for moment in range(20):
+        stop = Stop()
+        timer = threading.Timer(moment / 60, stop.press, ("cancelled",))
+        timer.start()
+        before = _lines(trace)
+        try:
+            ending, heard = reach.run(script, stop=stop)
+            outcome = (ending.halted, ending.signal, heard.starts)
+        except (NotStarted, Unreachable) as failure:
+            outcome = (failure.code, None, 0)
+        assert outcome in (("cancelled", "TERM", 1), ("cancelled", None, 0))
+        assert outcome[-1] or _lines(trace) == before
+        timer.join()
+    reach.provider.close()
+    assert not [pid for pid in pids(trace, 1) if alive(pid)]
+    wait_until(lambda: reach.left() == [], what="nothing is left")

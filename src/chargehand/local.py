@@ -1,6 +1,7 @@
 """The provider ``local``: runs scripts on this machine, by the same protocol as on any host."""
 
 import errno
+import math
 import os
 import pty as terminals
 import pwd
@@ -8,12 +9,13 @@ import select
 import subprocess
 import threading
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Final
 
 from chargehand.channel import Received
 from chargehand.conduct import CONFIRM_S, Conduct
 from chargehand.connection import ConnectionSettings
+from chargehand.event import Stream
 from chargehand.provider import Ending, NotStarted, Stop, Unreachable, Watcher
 from chargehand.script import RenderedScript
 from chargehand.wrapper import GRACE_S
@@ -96,20 +98,19 @@ class LocalChannel:
     ) -> None:
         self._provider = provider
         self._lock = threading.Lock()
-        self._closed = False
-        try:
-            self._program, self._stdin, outputs = _start(request, environment, pty=pty)
-        except OSError as error:
-            raise NotStarted("channel", f"cannot start a shell: {error.strerror}") from error
-        self._outputs = outputs
-        self._alarm, self._bell = os.pipe()
-        for descriptor in (self._stdin, *outputs, self._alarm, self._bell):
+        with ExitStack() as ours:
+            try:
+                self._alarm, self._bell = _pipe(ours, ours)
+                begin = _start_on_terminal if pty else _start
+                self._program, self._stdin, self._outputs = begin(request, environment, ours)
+            except OSError as error:
+                raise NotStarted("channel", f"cannot start a shell: {error.strerror}") from error
+            self._descriptors: ExitStack | None = ours.pop_all()
+        for descriptor in (self._stdin, *self._outputs, self._alarm, self._bell):
             os.set_blocking(descriptor, False)
 
     def send(self, chunk: bytes) -> int:
         """See `Channel.send`."""
-        if self._stdin < 0:
-            return len(chunk)
         try:
             return os.write(self._stdin, chunk)
         except BlockingIOError:
@@ -124,13 +125,12 @@ class LocalChannel:
         waiting = select.poll()
         for descriptor in (self._alarm, *self._outputs):
             waiting.register(descriptor, select.POLLIN)
-        if room and self._stdin not in self._outputs:
-            waiting.register(self._stdin, select.POLLOUT)
-        elif room:
-            waiting.register(self._stdin, select.POLLIN | select.POLLOUT)
-        ready = {
-            descriptor for descriptor, _ in waiting.poll(None if timeout_s is None else timeout_s * 1000)
-        }
+        if room:
+            waiting.register(
+                self._stdin, select.POLLOUT | (select.POLLIN if self._stdin in self._outputs else 0)
+            )
+        patience = None if timeout_s is None else math.ceil(timeout_s * 1000)
+        ready = {descriptor for descriptor, _ in waiting.poll(patience)}
         if self._alarm in ready:
             os.read(self._alarm, 4096)
         chunks = {
@@ -143,19 +143,16 @@ class LocalChannel:
     def wake(self) -> None:
         """See `Channel.wake`."""
         with self._lock, suppress(BlockingIOError):
-            if not self._closed:
+            if self._descriptors:
                 os.write(self._bell, b"!")
 
     def close(self) -> None:
         """See `Channel.close`."""
         with self._lock:
-            if self._closed:
+            if self._descriptors is None:
                 return
-            self._closed = True
-        for descriptor in {self._stdin, *self._outputs, self._alarm, self._bell}:
-            os.close(descriptor)
-        self._outputs = {}
-        self._stdin = -1
+            self._descriptors.close()
+            self._descriptors = None
         self._provider.leave(self._program)
 
     def _read(self, descriptor: int) -> bytes:
@@ -169,8 +166,6 @@ class LocalChannel:
             chunk = b""
         if not chunk:
             del self._outputs[descriptor]
-            if descriptor != self._stdin:
-                os.close(descriptor)
         return chunk
 
 
@@ -187,37 +182,44 @@ def login_environment(environment: Mapping[str, str], account: pwd.struct_passwd
     }
 
 
-def _start(
-    request: str, environment: Mapping[str, str], *, pty: bool
-) -> tuple[subprocess.Popen[bytes], int, dict[int, str]]:
-    """Start the request: the program, the descriptor to write to, those to read from."""
-    if not pty:
+_Started = tuple[subprocess.Popen[bytes], int, dict[int, Stream]]
+"""The program, the descriptor to write to, those to read from."""
+
+
+def _start(request: str, environment: Mapping[str, str], ours: ExitStack) -> _Started:
+    with ExitStack() as theirs:
+        stdin, to_us = _pipe(theirs, ours), [_pipe(ours, theirs) for _ in range(2)]
         program = subprocess.Popen(  # noqa: S603 - the request is composed by us, quoted for any shell
             ["/bin/sh", "-c", request],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdin=stdin[0],
+            stdout=to_us[0][1],
+            stderr=to_us[1][1],
             env=environment,
             start_new_session=True,
         )
-        streams = [stream for stream in (program.stdin, program.stdout, program.stderr) if stream]
-        stdin, stdout, stderr = (os.dup(stream.fileno()) for stream in streams)
-        for stream in streams:
-            stream.close()
-        return program, stdin, {stdout: "stdout", stderr: "stderr"}
-    ours, theirs = terminals.openpty()
-    try:  # a session leader's first terminal becomes its own by being opened
+    return program, stdin[1], {to_us[0][0]: "stdout", to_us[1][0]: "stderr"}
+
+
+def _start_on_terminal(request: str, environment: Mapping[str, str], ours: ExitStack) -> _Started:
+    """A session leader's first terminal becomes its own by being opened."""
+    terminal, theirs = terminals.openpty()
+    ours.callback(os.close, terminal)
+    try:
         program = subprocess.Popen(  # noqa: S603 - as above
             ["/bin/sh", "-c", 'exec <"$0" >"$0" 2>&1; eval "$1"', os.ttyname(theirs), request],
             env=environment,
             start_new_session=True,
         )
-    except OSError:
-        os.close(ours)
-        raise
     finally:
         os.close(theirs)
-    return program, ours, {ours: "stdout"}
+    return program, terminal, {terminal: "stdout"}
+
+
+def _pipe(reader: ExitStack, writer: ExitStack) -> tuple[int, int]:
+    ends = os.pipe()
+    reader.callback(os.close, ends[0])
+    writer.callback(os.close, ends[1])
+    return ends
 
 
 def _reap(program: subprocess.Popen[bytes], timeout_s: float) -> bool:
