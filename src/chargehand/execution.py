@@ -1,5 +1,6 @@
 """Execution: a plan carried out, and the record of it."""
 
+import os
 import tempfile
 import uuid
 from collections.abc import Callable
@@ -83,6 +84,7 @@ def _record(
             search_query=targeting.search_query,
             targeting_type=targeting.targeting_type,
             bookmark_id=targeting.bookmark_id,
+            user_id=os.getuid(),
             randomized_ordering=targeting.randomized_ordering,
             hosts=tuple((host.name, host.id) for host in plan.hosts),
         ),
