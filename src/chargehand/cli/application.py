@@ -11,6 +11,7 @@ import click
 
 from chargehand import __version__
 from chargehand.cli import screen
+from chargehand.cli.command import StdoutClosedError
 from chargehand.cli.surface import COMMANDS
 from chargehand.errors import ChargehandError, InvalidError
 
@@ -47,7 +48,7 @@ def status(arguments: Sequence[str]) -> int:
     try:
         code = application().main(list(arguments), prog_name="chargehand", standalone_mode=False, obj=told)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except (StdoutClosedError, BrokenPipeError):
         screen.forget_stdout()
         return screen.STDOUT_CLOSED
     except (KeyboardInterrupt, click.Abort):

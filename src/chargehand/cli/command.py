@@ -12,6 +12,10 @@ from typing import Any
 import click
 
 
+class StdoutClosedError(Exception):
+    """Nobody reads stdout any more; a kind of its own, because click ends with 1 on a broken pipe."""
+
+
 class Command(click.Command):
     """A declared command.
 
@@ -39,7 +43,11 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
         """Make the request and have it answered; the exit code."""
         module, _, function = self.answer.partition(":")
-        return getattr(import_module(f"chargehand.cli.{module}"), function)(self.request(**ctx.params))
+        answer = getattr(import_module(f"chargehand.cli.{module}"), function)
+        try:
+            return answer(self.request(**ctx.params))
+        except BrokenPipeError:
+            raise StdoutClosedError from None
 
 
 def traceback_option() -> click.Option:

@@ -1,10 +1,9 @@
 """Interruption: what signals mean while hosts run - the first stops them, the second leaves them."""
 
 import signal
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Protocol, Self
-
-from chargehand.cli import screen
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -21,12 +20,16 @@ class Interruption:
 
     Before the run has begun they end the command as they would anywhere else.
 
+    Args:
+        tell: Told what was understood.
+
     Attributes:
         number: The first signal that came; 0 when none has.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[str], object]) -> None:
         self.number = 0
+        self._tell = tell
         self._running: Stoppable | None = None
         self._before: dict[signal.Signals, object] = {}
 
@@ -57,7 +60,7 @@ class Interruption:
         self.number = self.number or number
         if self._running is not None:
             self._running.stop(now=again)
-        screen.note(
+        self._tell(
             "leaving the hosts that have not stopped"
             if again
             else "stopping: waiting for the hosts; press Ctrl-C again to leave them"

@@ -4,6 +4,8 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import IO
 
 import click
@@ -61,7 +63,7 @@ def note(text: str) -> None:
 
 def note_problem(problem: Problem) -> None:
     """A problem on stderr, its severity in colour."""
-    text = escape(problem.text())
+    text = escape(from_here(problem).text())
     if colour_wanted(sys.stderr, os.environ):
         shade = "red" if problem.severity == "error" else "yellow"
         text = text.replace(
@@ -80,6 +82,14 @@ def colour_wanted(stream: IO[str], environ: Mapping[str, str]) -> bool:
     if environ.get("FORCE_COLOR") or environ.get("CLICOLOR_FORCE", "0") != "0":
         return True
     return stream.isatty() and environ.get("TERM") != "dumb"
+
+
+def from_here(problem: Problem) -> Problem:
+    """The problem with its file as seen from the current folder, when it lies there."""
+    place = problem.place
+    if place is None or not Path(place.file).is_relative_to(Path.cwd()):
+        return problem
+    return replace(problem, place=replace(place, file=str(Path(place.file).relative_to(Path.cwd()))))
 
 
 def tally(problems: Sequence[Problem]) -> str:

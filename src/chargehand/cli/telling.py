@@ -10,7 +10,7 @@ from chargehand.cli import screen
 from chargehand.cli.interruption import Interruption
 from chargehand.cli.requests import LaunchRequest
 from chargehand.errors import Problem
-from chargehand.event import Observer
+from chargehand.event import Notice, Observer
 from chargehand.ndjson import EventWriter
 from chargehand.plan import Plan
 from chargehand.project import Project
@@ -63,7 +63,11 @@ class Telling:
         observers: list[Observer] = [display]
         if self._output == "ndjson":
             observers.append(EventWriter(number, self._write))
-        with Interruption() as interruption, display:
+
+        def tell(message: str) -> None:
+            display(Notice(at=project.now(), message=message))
+
+        with Interruption(tell) as interruption, display:
             ended = project.execute(plan, number=number, observers=observers, on_start=interruption.watch)
         self.interrupted = interruption.exit_code if interruption.number else 0
         if self._output == "text":

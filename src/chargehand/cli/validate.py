@@ -1,5 +1,7 @@
 """``chargehand validate``."""
 
+import os
+
 from chargehand.annotations import annotate
 from chargehand.cli import screen
 from chargehand.cli.requests import ValidateRequest
@@ -12,7 +14,11 @@ def validate(request: ValidateRequest) -> int:
     project = Project.load(".", inventory=request.inventory)
     validation = project.validate(request.files or None)
     if request.format != "text":
-        report = annotate(validation.problems, validation.files, request.format)
+        report = annotate(
+            [screen.from_here(problem) for problem in validation.problems],
+            [os.path.relpath(file) for file in validation.files],
+            request.format,
+        )
         if report:
             screen.say(report)
     else:
