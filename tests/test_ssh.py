@@ -1,6 +1,7 @@
 """SSH against real servers: who is who, and how a host is reached."""
 
 import dataclasses
+import logging
 import shutil
 import subprocess
 import threading
@@ -259,7 +260,10 @@ def test_a_key_the_host_does_not_know_is_shown_once(provider: SshProvider, tmp_p
 
 
 @pytest.mark.root
-def test_a_password_logs_in_and_a_wrong_one_is_offered_once(provider: SshProvider, tmp_path: Path) -> None:
+def test_a_password_logs_in_and_a_wrong_one_is_offered_once(
+    provider: SshProvider, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
     with Account(password="right horse") as account, Sshd(tmp_path) as server:
         settings = {"user": account.name, "private_key_file": None, "ssh_config_file": "/dev/null"}
         right = server.settings(**settings, password=Secret("right horse"))
@@ -268,6 +272,8 @@ def test_a_password_logs_in_and_a_wrong_one_is_offered_once(provider: SshProvide
         assert told.code == "auth"
         assert "horse" not in told.reason
         assert server.log().count("Failed password") == 1
+    assert caplog.text
+    assert "horse" not in caplog.text
 
 
 @pytest.mark.root

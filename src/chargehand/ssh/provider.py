@@ -71,9 +71,8 @@ class SshProvider:
     def _try(self, settings: ConnectionSettings, interrupt: Interrupt) -> Link:
         """As often as a host that is busy with others may need."""
         route = find(settings, self._config)
-        login = compose(
-            route, self._keys, agent_socket()
-        )  # before the first packet: a key that cannot be read costs no connection
+        # Before the first packet: a key that cannot be used costs no connection.
+        login = compose(route, self._keys, agent_socket())
         trust = Trust(route, self._known_hosts(route.known_hosts), self._now())
         for attempt in range(TRIES):
             if attempt:
