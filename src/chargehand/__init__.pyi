@@ -1,0 +1,3 @@
+from chargehand.project import Project as Project
+
+__version__: str
