@@ -156,7 +156,7 @@ def _fetch(
         case "env":
             if reference.name not in environ:
                 raise SecretError(f"{reference} is not set")
-            return Secret(environ[reference.name])
+            return Secret(_utf8(environ[reference.name], reference))
         case "file":
             return _text(_read_file(reference, base / reference.name), reference)
         case "command":
@@ -167,6 +167,13 @@ def _fetch(
             return Secret(decrypt(_held(reference), vault_passwords))
         case "plain":
             return Secret(_held(reference))
+
+
+def _utf8(text: str, reference: SecretReference) -> str:
+    """Refuse the bytes of an environment that are no text."""
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise SecretError(f"{reference} does not hold UTF-8 text")
+    return text
 
 
 def _held(reference: SecretReference) -> str:
@@ -181,9 +188,7 @@ def _text(content: bytes, reference: SecretReference) -> Secret:
         text = content.decode()
     except UnicodeDecodeError:
         raise SecretError(f"{reference} does not give UTF-8 text") from None
-    return Secret(
-        text.removesuffix("\n").removesuffix("\r") if text.endswith("\r\n") else text.removesuffix("\n")
-    )
+    return Secret(text.removesuffix("\n"))
 
 
 def _read_file(reference: SecretReference, path: Path) -> bytes:

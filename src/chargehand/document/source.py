@@ -5,7 +5,6 @@ import re
 import stat
 import unicodedata
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -13,10 +12,10 @@ from chargehand.document.dialect import Dialect
 from chargehand.errors import DocumentError, Place, Problem
 
 PROBLEMS_SHOWN = 100
+_LONGEST_SHOWN = 2000
 
 # What YAML's parser counts as the end of a line; an editor agrees on the first three.
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
-# Bounded repeats: a line may be a quarter of a million characters long.
 _SECRET_KEY = re.compile(
     r"(?:pass(?:word|wd|phrase)|(?<![a-z])pass(?![a-z])|secret|token|private_?key|api_?key)"
     r"[\w-]{0,40}[\"']?\s{0,8}:",
@@ -84,7 +83,8 @@ class Source:
     def place(self, line: int, column: int) -> Place:
         """A place, with its line as it may be shown: what follows the key of a secret is ``***``."""
         source = self.lines[line - 1] if line <= len(self.lines) else ""
-        return Place(self.file, line, column, _without_secret(source))
+        shown = _without_secret(source) if len(source) <= _LONGEST_SHOWN else None
+        return Place(self.file, line, column, shown)
 
     def place_at(self, index: int) -> Place:
         """The place of the character at `index`."""
@@ -92,7 +92,6 @@ class Source:
         return self.place(len(breaks) + 1, index - (breaks[-1].end() if breaks else 0) + 1)
 
 
-@lru_cache(maxsize=16)  # a hundred problems may lie in one line of a quarter of a million characters
 def _without_secret(line: str) -> str:
     found = _SECRET_KEY.search(line)
     return f"{line[: found.end()]} ***" if found else line

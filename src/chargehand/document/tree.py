@@ -227,10 +227,14 @@ class _Grower:
 
     def _syntax_problem(self, error: yaml.MarkedYAMLError) -> Problem:
         message = " ".join(filter(None, (error.context, error.problem)))
-        mark = error.problem_mark or error.context_mark
-        place = Place(self._source.file)
-        if mark:
-            place = self._source.place(mark.line + 1, mark.column + 1)
+        # At the end of the text only the beginning of what is not finished says something.
+        end = len(self._source.text.rstrip())
+        marks = [mark for mark in (error.problem_mark, error.context_mark) if mark and mark.index < end]
+        place = (
+            self._source.place(marks[0].line + 1, marks[0].column + 1)
+            if marks
+            else self._source.place_at(end)
+        )
         hint = next((hint for pattern, hint in _HINTS if pattern.search(message)), None)
         return Problem(f"not valid {self._dialect.name}: {message}", place, hint, "syntax")
 
@@ -276,7 +280,7 @@ def _shown(key: Node) -> str:
 
 def _without_json_oddities(text: str) -> str:
     r"""Rewrite what JSON allows and YAML's parser does not: tabs between values, ``\ud83d\ude00``."""
-    if text.lstrip()[:1] not in {"{", "["} or not re.search(r"\t|\\u[dD]", text):
+    if not re.search(r"\t|\\u[dD]", text):
         return text
     try:
         json.loads(text)
