@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from chargehand.document import load
-from chargehand.errors import Place, Problem
+from chargehand.document import Document, load
+from chargehand.errors import Place, Problem, SchemaError
 
 PARAMS = Path("schemas", "params.yml")
 SCHEMA = Path("schemas", "job.schema.json")
@@ -97,22 +97,30 @@ def load_parameters(path: Path) -> Parameters:
 
     Raises:
         DocumentError: It cannot be read.
-        TypeError: An entry lacks a key, or has one that is not known.
+        SchemaError: An entry lacks a key, or has one that is not known.
     """
-    content = cast("dict[str, Any]", load(path).data)
+    document = load(path)
+    content = cast("dict[str, Any]", document.data)
     return Parameters(
         types=content["types"],
         definitions=content["definitions"],
-        top=_read(content["parameters"], ()),
+        top=_read(document, content["parameters"], ("parameters",), ()),
     )
 
 
-def _read(entries: Mapping[str, Any], above: tuple[str, ...]) -> tuple[Parameter, ...]:
+def _read(
+    document: Document, entries: Mapping[str, Any], place: tuple[str, ...], above: tuple[str, ...]
+) -> tuple[Parameter, ...]:
+    """The parameters that stand at `place` of the document, inside the parameter `above`."""
     parameters = []
     for name, entry in entries.items():
         path = (*above, name)
-        inside = _read(entry.get("parameters", {}), path)
-        parameters.append(Parameter(**{**entry, "path": path, "parameters": inside}))
+        inside = _read(document, entry.get("parameters", {}), (*place, name, "parameters"), path)
+        try:
+            parameters.append(Parameter(**{**entry, "path": path, "parameters": inside}))
+        except TypeError as error:
+            message = f"`{name}`: {str(error).removeprefix('Parameter.__init__() ')}"
+            raise SchemaError(Problem(message, document.place((*place, name)), rule="parameters")) from None
     return tuple(parameters)
 
 

@@ -156,12 +156,11 @@ def _unexpected(document: Document, path: _Path, schema: Mapping[str, Any], valu
 def _correction(schema: Mapping[str, Any], value: object) -> str | None:
     """What to do about a value that is nearly right."""
     types = schema.get("type", ())
-    types = {types} if isinstance(types, str) else set(types)
     if isinstance(value, str):
         if "integer" in types and "string" not in types and value.isdecimal():
             return "take the quotes off"
         return did_you_mean(value, [each for each in schema.get("enum", ()) if isinstance(each, str)])
-    if isinstance(value, int | float) and "string" in types and not types & {"integer", "number"}:
+    if isinstance(value, int | float) and schema.get("title") == "text":
         return "put it in quotes"
     return None
 
