@@ -10,6 +10,7 @@
     │   ├── TemplateError               a job template that cannot be read or rendered
     │   ├── InventoryError              an inventory source that cannot be read
     │   ├── SearchError                 a search query or host pattern that is not understood
+    │   │   └── UnknownHostError     4  a host pattern whose word names no host and no group
     │   └── SecretError                 a secret reference that cannot be resolved
     ├── NoHostMatchedError           4  the targeting is valid and matches nobody
     └── PolicyError                  12 what is asked is valid and not allowed, such as more than max_targets
@@ -128,6 +129,12 @@ class InventoryError(InvalidError):
 
 class SearchError(InvalidError):
     """A search query or host pattern is not understood."""
+
+
+class UnknownHostError(SearchError):
+    """A word of a host pattern names no host and no group; names the nearest."""
+
+    exit_code = 4
 
 
 class SecretError(InvalidError):

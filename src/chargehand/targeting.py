@@ -18,8 +18,9 @@ from chargehand.search import compile_query
 TargetingType = Literal["static_query", "dynamic_query"]
 
 # What makes a --limit a search query; anything else is one of Ansible's host patterns, so that a bare
-# word names a host or a group and is never widened into a free-text search.
-_QUERY = re.compile(r"[=<>^]|\S\s*!?~|\b(?:and|or|not|has)\s|\b(?:null|set)\?", re.IGNORECASE)
+# word names a host or a group and is never widened into a free-text search. A `~` that begins a term of a
+# pattern is its regular expression.
+_QUERY = re.compile(r"[=<>^]|[^\s,:&!]\s*!?~|\b(?:and|or|not|has)\s|\b(?:null|set)\?", re.IGNORECASE)
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_.:/@+][A-Za-z0-9_.:/@+-]*\Z")
 _KEYWORDS = frozenset({"and", "or", "not", "has", "set?", "null?", "at", "before", "after"})
 
@@ -81,8 +82,13 @@ def visible(inventory: Inventory, within: Within) -> list[Host]:
     return [
         host
         for host in inventory
-        if _belongs(host.location, within.location) and _belongs(host.organization, within.organization)
+        if related(host.location, within.location) and related(host.organization, within.organization)
     ]
+
+
+def related(own: str | None, asked: str | None) -> bool:
+    """Whether the title of a location or organization is the one asked for, or nested in it."""
+    return asked is None or own == asked or (own is not None and own.startswith(f"{asked}/"))
 
 
 def narrow(hosts: Iterable[Host], limit: str, inventory: Inventory, *, now: datetime) -> tuple[Host, ...]:
@@ -121,7 +127,3 @@ def _quoted(name: str) -> str:
     if _PLAIN_WORD.match(name) and name.lower() not in _KEYWORDS:
         return name
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _belongs(own: str | None, asked: str | None) -> bool:
-    return asked is None or own == asked or (own is not None and own.startswith(f"{asked}/"))

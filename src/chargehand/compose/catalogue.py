@@ -26,14 +26,16 @@ class Overrides:
     """What the command line says in place of the job file.
 
     Attributes:
-        inputs: Input values by name.
+        inputs: Input values by name; that of a hidden input is a secret from here on.
         ssh_user: In place of the job's ``ssh_user``.
         concurrency_level: In place of the job's.
+        start_now: Whether the job's ``scheduling`` does not count.
     """
 
-    inputs: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict, repr=False)
     ssh_user: str | None = None
     concurrency_level: int | None = None
+    start_now: bool = False
 
 
 NO_OVERRIDES = Overrides()

@@ -5,32 +5,31 @@ later go through `compose`, so that none of them can mean something else.
 """
 
 import getpass
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from chargehand.compose.catalogue import NO_OVERRIDES, Catalogue, Overrides
-from chargehand.compose.findings import Findings
-from chargehand.compose.targets import compose_targeting, compose_taxonomy
-from chargehand.compose.timing import compose_limits, compose_recurrence, compose_scheduling, compose_zone
-from chargehand.errors import InvocationError, Place
+from chargehand.compose.findings import COMMAND_LINE, Findings, in_order
+from chargehand.compose.inputs import compose_inputs, read_secret
+from chargehand.compose.targets import compose_targeting, compose_taxonomies, within
+from chargehand.compose.timing import compose_limits, compose_timing, compose_zone
+from chargehand.errors import InvocationError
 from chargehand.invocation import JobInvocation, Secrets
 from chargehand.job import Job
-from chargehand.reference import SecretReference, read_reference
-from chargehand.search import compile_query
-from chargehand.settings import Settings
-from chargehand.targeting import Within
-from chargehand.template import (
-    JobTemplate,
-    TemplateInput,
-    Templates,
-    check_values,
-    describe,
-    fill_values,
-    inline_template,
-)
+from chargehand.reference import SecretReference
+from chargehand.targeting import related
+from chargehand.taxonomy import Taxonomy
+from chargehand.template import JobTemplate, Templates, describe, inline_template
 
-COMMAND_LINE = Place("<command line>")
-INPUTS = ("job_invocation", "inputs")
+_TEMPLATE_ID = ("job_invocation", "job_template_id")
+_FEATURE = ("job_invocation", "feature")
+_TEMPLATES = (("script",), _TEMPLATE_ID, _FEATURE)
+_SSH_USER = ("job_invocation", "ssh_user")
+_EFFECTIVE_USER = ("job_invocation", "ssh", "effective_user")
+_PASSWORDS = {
+    "password": ("job_invocation", "password"),
+    "key_passphrase": ("job_invocation", "key_passphrase"),
+    "effective_user_password": ("job_invocation", "ssh", "effective_user_password"),
+}
 
 
 def compose(
@@ -45,35 +44,30 @@ def compose(
         overrides: What the command line says instead.
 
     Raises:
-        InvocationError: With every problem of the job.
+        InvocationError: With every problem and every warning of the job, in the order of its file.
 
     Source:
         Foreman's rules for every parameter, with their weak points put right (design §2.2).
     """
     findings = Findings(job)
-    taxonomies, settings = catalogue.taxonomies, catalogue.settings
+    settings, templates = catalogue.settings, catalogue.templates
     zone = compose_zone(findings, settings)
-    location = compose_taxonomy(findings, "location_id", taxonomies.find_location)
-    organization = compose_taxonomy(findings, "organization_id", taxonomies.find_organization)
-    within = Within(
-        location=location.name if location else None, organization=organization.name if organization else None
-    )
-    targeting = compose_targeting(findings, catalogue, within, zone or UTC, now)
-    recurrence = compose_recurrence(findings, zone, now)
-    scheduling = compose_scheduling(findings, zone, now)
+    location, organization = compose_taxonomies(findings, catalogue.taxonomies)
+    targeting = compose_targeting(findings, catalogue, within(location, organization), zone or UTC, now)
+    recurrence, scheduling = compose_timing(findings, zone, now, overrides)
     limits = compose_limits(findings, overrides)
-    idle_timeout_s, _, _ = (
-        findings.duration(*path) for path in (("idle_timeout",), ("jitter",), ("catch_up", "window"))
-    )
-    ssh_user = findings.user("job_invocation", "ssh_user")
-    template = _template(findings, catalogue.templates)
-    declared = (findings.attempt(lambda: catalogue.templates.inputs_of(template)) if template else None) or ()
-    secrets = _secrets(findings, declared, settings, overrides)
-    inputs = _inputs(findings, template, declared, secrets, overrides, now)
-    effective_user = _effective_user(findings, template)
+    template = _template(findings, templates)
+    _check_seen(findings, template, location, organization)
+    declared = (findings.attempt(lambda: templates.inputs_of(template)) if template else None) or ()
+    plain_secrets = settings.plain_secrets == "allow"
+    inputs, hidden = compose_inputs(findings, template, declared, overrides, now, plain_secrets=plain_secrets)
+    secrets = Secrets(inputs=hidden, **_passwords(findings, plain_secrets))
+    effective_user, ssh_user = _effective_user(findings, template), _ssh_user(findings, overrides)
+    idle_timeout_s = findings.duration("idle_timeout")
+    _warn_of_idle_keys(findings)
     if findings.problems or template is None or targeting is None:
-        raise InvocationError(findings.problems)
-    shown = {**inputs, **secrets.inputs}
+        raise InvocationError(in_order([*findings.problems, *findings.warnings]))
+    shown, description_format = {**inputs, **hidden}, job.text("job_invocation", "description_format")
     timeout = job.number("job_invocation", "execution_timeout_interval")
     return JobInvocation(
         job=job,
@@ -81,10 +75,10 @@ def compose(
         feature=job.text("job_invocation", "feature"),
         inputs=inputs,
         secrets=secrets,
-        description=describe(template, declared, shown, job.text("job_invocation", "description_format")),
+        description=describe(template, declared, shown, description_format),
         targeting=targeting,
         effective_user=effective_user,
-        ssh_user=overrides.ssh_user or ssh_user,
+        ssh_user=ssh_user,
         recurrence=recurrence,
         scheduling=scheduling,
         limits=limits,
@@ -95,107 +89,61 @@ def compose(
         allow_empty=bool(job.flag("allow_empty")),
         location_id=location.id if location else None,
         organization_id=organization.id if organization else None,
-        warnings=tuple(findings.warnings),
+        warnings=in_order(findings.warnings),
     )
 
 
 def _template(findings: Findings, templates: Templates) -> JobTemplate | None:
+    """What runs; of several that are given, each is looked up, and one of them stands for all."""
     job = findings.job
-    script = job.text("script")
-    if job.has("script"):
-        for other in ("job_template_id", "feature"):
-            if job.has("job_invocation", other):
-                message = f"`script` and `{other}` cannot both be given: a job runs one template"
-                findings.add(message, "job_invocation", other, hint="remove one of them")
-        if script is None:
-            return None
-        return findings.attempt(lambda: inline_template(job.document, job.root, job.label))
-    if job.has("template_inputs"):
-        findings.add(
-            "`template_inputs` belongs to a `script` in place", "template_inputs", hint="add `script`"
-        )
-    key = findings.only_one("job_template_id", "feature", why="a job runs one template")
-    wanted = job.value("job_invocation", key) if key else None
-    if key == "feature" and isinstance(wanted, str):
-        return findings.attempt(lambda: templates.for_feature(wanted), "job_invocation", key)
-    if key == "job_template_id" and isinstance(wanted, str | int) and not isinstance(wanted, bool):
-        return findings.attempt(lambda: templates.find(wanted), "job_invocation", key)
-    return None
+    findings.check_only_one(*_TEMPLATES, why="a job runs one template")
+    if job.has("template_inputs") and not job.has("script"):
+        message, hint = "`template_inputs` belongs to a `script` in place", "add `script`"
+        findings.add(message, "template_inputs", hint=hint)
+    called, feature = findings.id_or_name(*_TEMPLATE_ID), job.text(*_FEATURE)
+    found = (
+        findings.attempt(lambda: inline_template(job.document, job.root, job.label))
+        if job.text("script") is not None
+        else None,
+        None if called is None else findings.attempt(lambda: templates.find(called), *_TEMPLATE_ID),
+        None if feature is None else findings.attempt(lambda: templates.for_feature(feature), *_FEATURE),
+    )
+    return next((template for template in found if template is not None), None)
 
 
-def _inputs(
+def _check_seen(
     findings: Findings,
     template: JobTemplate | None,
-    declared: Sequence[TemplateInput],
-    secrets: Secrets,
-    overrides: Overrides,
-    now: datetime,
-) -> Mapping[str, str]:
-    """Every plain input value, defaults filled in."""
-    job = findings.job
-    values: dict[str, object] = {}
-    for name, value in job.mapping(*INPUTS).items():
-        plain = isinstance(value, str | int | float) and name not in secrets.inputs
-        values[name] = job.written(*INPUTS, name) if plain else secrets.inputs.get(name, value)
-    values |= overrides.inputs
+    location: Taxonomy | None,
+    organization: Taxonomy | None,
+) -> None:
+    """Refuse a template that belongs to other locations or organizations than the job."""
     if template is None:
-        return {}
-
-    def place_of(name: str) -> Place:
-        if name in overrides.inputs:
-            return COMMAND_LINE
-        return job.place(*INPUTS, name, key=True) if name in job.mapping(*INPUTS) else job.place(*INPUTS)
-
-    findings.problems += check_values(
-        declared,
-        values,
-        template_name=template.name,
-        place_of=place_of,
-        compile_search=lambda query: compile_query(query, now=now),
-    )
-    filled = fill_values(declared, values)
-    return {name: value for name, value in filled.items() if isinstance(value, str)}
+        return
+    path = next((path for path in _TEMPLATES if findings.job.has(*path)), _TEMPLATE_ID)
+    for kind, asked, own in (
+        ("location", location, template.locations),
+        ("organization", organization, template.organizations),
+    ):
+        if asked and own and not any(_same_or_nested(each, asked) for each in own):
+            message = f"template `{template.name}` is not of the {kind} `{asked.name}`"
+            findings.add(message, *path, hint=f"it is of {', '.join(own)}")
 
 
-def _secrets(
-    findings: Findings, declared: Sequence[TemplateInput], settings: Settings, overrides: Overrides
-) -> Secrets:
-    plain_allowed = settings.plain_secrets == "allow"
+def _same_or_nested(own: str, asked: Taxonomy) -> bool:
+    """Whether a template of `own`, a name or an id, is seen in `asked`: itself, above or below it."""
+    return own == str(asked.id) or related(own, asked.name) or related(asked.name, own)
 
-    def reference(*path: str | int) -> SecretReference | None:
-        value = findings.job.value(*path)
-        if value is None:
-            return None
-        return findings.attempt(
-            lambda: read_reference(
-                value, findings.job.place(*path), plain_allowed=plain_allowed, question=f"{path[-1]}: "
-            ),
-            *path,
-        )
 
-    hidden = {each.name for each in declared if each.hidden_value}
-    inputs: dict[str, SecretReference] = {}
-    for name, value in findings.job.mapping(*INPUTS).items():
-        if name in overrides.inputs:
-            continue
-        if name in hidden:
-            found = reference(*INPUTS, name)
-            inputs |= {name: found} if found else {}
-        elif value is not None and not isinstance(value, str | int | float) and declared:
-            message = f"input `{name}` takes a plain value; only a hidden input takes a secret reference"
-            findings.add(message, *INPUTS, name, hint="`hidden_value: true` in its template hides it")
-    return Secrets(
-        password=reference("job_invocation", "password"),
-        key_passphrase=reference("job_invocation", "key_passphrase"),
-        effective_user_password=reference("job_invocation", "ssh", "effective_user_password"),
-        inputs=inputs,
-    )
+def _passwords(findings: Findings, plain_secrets: bool) -> dict[str, SecretReference | None]:
+    return {
+        name: read_secret(findings, *path, plain_secrets=plain_secrets) for name, path in _PASSWORDS.items()
+    }
 
 
 def _effective_user(findings: Findings, template: JobTemplate | None) -> str | None:
     """The effective user that invocation or template ask for; a template that insists is not overruled."""
-    path = ("job_invocation", "ssh", "effective_user")
-    asked = findings.user(*path)
+    asked = findings.user(*_EFFECTIVE_USER)
     if template is None:
         return asked
     own = template.effective_user
@@ -203,7 +151,20 @@ def _effective_user(findings: Findings, template: JobTemplate | None) -> str | N
     if asked is not None and asked != value and not own.overridable:
         findings.add(
             f"template `{template.name}` does not let its effective user be overridden",
-            *path,
+            *_EFFECTIVE_USER,
             hint="remove `effective_user`, or set `overridable: true` in the template",
         )
     return asked or value
+
+
+def _ssh_user(findings: Findings, overrides: Overrides) -> str | None:
+    asked = findings.user(*_SSH_USER)
+    if overrides.ssh_user is None:
+        return asked
+    return findings.check_user(overrides.ssh_user, COMMAND_LINE)
+
+
+def _warn_of_idle_keys(findings: Findings) -> None:
+    """Say of keys that matter to every run, and that this version does not act on, that they are idle."""
+    if findings.job.has("notify"):
+        findings.warn("`notify` is checked, and not sent by this version", "notify")

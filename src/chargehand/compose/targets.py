@@ -1,6 +1,7 @@
 """Where a job runs: location and organization, the kind of targeting, and the one way hosts are chosen."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable
 from datetime import datetime, tzinfo
 
 from chargehand.bookmark import Bookmark
@@ -10,50 +11,71 @@ from chargehand.errors import did_you_mean
 from chargehand.host import Host
 from chargehand.search import compile_query
 from chargehand.targeting import Targeting, TargetingType, Within, query_for, visible
-from chargehand.taxonomy import Taxonomy
+from chargehand.taxonomy import Taxonomies, Taxonomy
+
+HOST_RULE = "host"
+_TARGETS = (
+    ("job_invocation", "search_query"),
+    ("job_invocation", "bookmark_id"),
+    ("job_invocation", "host_ids"),
+)
+_ID = re.compile(r"[0-9]{1,18}")
+_LISTED = "`chargehand hosts -o json` lists names and ids"
+_MOST_SUGGESTIONS = 5  # looking for a near name among very many hosts takes its time
 
 
-def compose_taxonomy(findings: Findings, key: str, find: Callable[[str | int], Taxonomy]) -> Taxonomy | None:
-    """The location or organization that the job is limited to."""
-    wanted = findings.job.value(key)
-    if isinstance(wanted, str | int) and not isinstance(wanted, bool):
-        return findings.attempt(lambda: find(wanted), key)
-    return None
+def compose_taxonomies(findings: Findings, taxonomies: Taxonomies) -> tuple[Taxonomy | None, Taxonomy | None]:
+    """The location and the organization that the job is limited to."""
+    return (
+        _taxonomy(findings, "location_id", taxonomies.find_location),
+        _taxonomy(findings, "organization_id", taxonomies.find_organization),
+    )
+
+
+def within(location: Taxonomy | None, organization: Taxonomy | None) -> Within:
+    """The part of the inventory that such a job sees."""
+    return Within(
+        location=location.name if location else None, organization=organization.name if organization else None
+    )
 
 
 def compose_targeting(
     findings: Findings,
     catalogue: Catalogue,
-    within: Within,
+    seen: Within,
     zone: tzinfo,
     now: datetime,
 ) -> Targeting | None:
-    """The targeting of a job; dates in its query are read in `zone`.
+    """The targeting of a job that sees a part of the inventory; dates in its query are read in `zone`.
 
     Source:
         design §2.2; Foreman's precedence of bookmark, query and host ids, with every silent choice
         made an error.
     """
     targeting_type = _targeting_type(findings)
-    key = findings.only_one("search_query", "bookmark_id", "host_ids", why="a job has one targeting")
-    query, bookmark_id = None, None
-    if key == "search_query":
-        query = _search_query(findings, zone, now)
-    elif key == "bookmark_id":
-        bookmark = _bookmark(findings, catalogue)
-        query, bookmark_id = (bookmark.query, bookmark.id) if bookmark else (None, None)
-    elif key == "host_ids":
-        query = query_for(_host_names(findings, visible(catalogue.inventory, within)))
+    findings.check_only_one(*_TARGETS, why="a job has one targeting")
+    bookmark = _bookmark(findings, catalogue)
+    queries = (
+        _search_query(findings, zone, now),
+        bookmark.query if bookmark else None,
+        _query_for_hosts(findings, catalogue, seen),
+    )
+    query = next((query for query in queries if query is not None), None)
     if query is None or targeting_type is None:
         return None
     return Targeting(
         targeting_type=targeting_type,
         search_query=query,
-        bookmark_id=bookmark_id,
+        bookmark_id=bookmark.id if bookmark else None,
         randomized_ordering=findings.job.flag("job_invocation", "randomized_ordering"),
-        within=within,
+        within=seen,
         time_zone=zone,
     )
+
+
+def _taxonomy(findings: Findings, key: str, find: Callable[[str | int], Taxonomy]) -> Taxonomy | None:
+    wanted = findings.id_or_name(key)
+    return None if wanted is None else findings.attempt(lambda: find(wanted), key)
 
 
 def _targeting_type(findings: Findings) -> TargetingType | None:
@@ -66,15 +88,8 @@ def _targeting_type(findings: Findings) -> TargetingType | None:
             "targeting_type",
             hint="write static_query, or name the template by `job_template_id`",
         )
-        return None
     if given is None and feature:
         return "static_query"
-    if given is None:
-        findings.add(
-            "`targeting_type` is needed: static_query or dynamic_query",
-            "job_invocation",
-            hint="static_query keeps the hosts of the first run, dynamic_query looks them up at every run",
-        )
     return given if given == "static_query" or given == "dynamic_query" else None  # noqa: PLR1714 - narrows the type
 
 
@@ -96,33 +111,52 @@ def _search_query(findings: Findings, zone: tzinfo, now: datetime) -> str | None
 
 def _bookmark(findings: Findings, catalogue: Catalogue) -> Bookmark | None:
     path = ("job_invocation", "bookmark_id")
-    wanted = findings.job.value(*path)
-    if isinstance(wanted, str | int) and not isinstance(wanted, bool):
-        return findings.attempt(lambda: catalogue.bookmarks.find(wanted), *path)
-    return None
+    wanted = findings.id_or_name(*path)
+    return None if wanted is None else findings.attempt(lambda: catalogue.bookmarks.find(wanted), *path)
 
 
-def _host_names(findings: Findings, hosts: list[Host]) -> list[str]:
-    by_name = {host.name: host for host in hosts}
-    by_id = {host.id: host for host in hosts}
+def _query_for_hosts(findings: Findings, catalogue: Catalogue, part: Within) -> str | None:
+    """The query that means the hosts of ``host_ids``; each one that is not there is told."""
+    wanted = findings.job.items("job_invocation", "host_ids")
+    everybody = _Directory(catalogue.inventory)
+    seen = _Directory(visible(catalogue.inventory, part))
     names: dict[str, None] = {}
-    for number, wanted in enumerate(findings.job.items("job_invocation", "host_ids")):
-        found = _host(wanted, by_name, by_id)
-        if found is not None:
-            names[found.name] = None
+    missing = 0
+    for number, called in enumerate(wanted):
+        if (host := seen.find(called)) is not None:
+            names[host.name] = None
+            continue
+        missing += 1
+        if (hidden := everybody.find(called)) is not None:
+            message = f"host `{hidden.name}` is not of the job's location and organization"
+            hint = f"it is of {_whereabouts(hidden)}"
         else:
-            findings.add(
-                f"no host with the {'id' if isinstance(wanted, int) else 'name or id'} `{wanted}`",
-                "job_invocation",
-                "host_ids",
-                number,
-                hint=did_you_mean(str(wanted), by_name) or "`chargehand hosts -o json` lists names and ids",
-            )
-    return list(names)
+            message = f"no host with the {'id' if isinstance(called, int) else 'name or id'} `{called}`"
+            hint = seen.nearest(called) if missing <= _MOST_SUGGESTIONS else _LISTED
+        findings.add(message, "job_invocation", "host_ids", number, hint=hint, rule=HOST_RULE)
+    return query_for(list(names)) if names else None
 
 
-def _host(wanted: object, by_name: Mapping[str, Host], by_id: Mapping[int, Host]) -> Host | None:
-    if isinstance(wanted, int):
-        return by_id.get(wanted)
-    text = str(wanted)
-    return by_name.get(text) or (by_id.get(int(text)) if text.isascii() and text.isdigit() else None)
+class _Directory:
+    """Hosts by name and by id."""
+
+    def __init__(self, hosts: Iterable[Host]) -> None:
+        self._by_name = {host.name: host for host in hosts}
+        self._by_id = {host.id: host for host in self._by_name.values()}
+
+    def find(self, called: object) -> Host | None:
+        """The host with this id, or this name, or the id that this text of digits is."""
+        if isinstance(called, int):
+            return self._by_id.get(called)
+        text = str(called)
+        number = int(text) if _ID.fullmatch(text) else None
+        return self._by_name.get(text) or (self._by_id.get(number) if number is not None else None)
+
+    def nearest(self, called: object) -> str:
+        """What may have been meant."""
+        return did_you_mean(str(called), self._by_name) or _LISTED
+
+
+def _whereabouts(host: Host) -> str:
+    location, organization = host.location or "no location", host.organization or "no organization"
+    return f"{location} and {organization}"

@@ -1,15 +1,15 @@
 """When a job runs, how often, and how many hosts at once."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from chargehand.compose.catalogue import Overrides
 from chargehand.compose.findings import Findings
 from chargehand.invocation import Recurrence, Scheduling
-from chargehand.limits import Limits, Retry
+from chargehand.limits import Amount, Limits, Retry
 from chargehand.moment import find_zone, parse_moment
-from chargehand.recurrence import clock_change_warnings, read_cron_line
+from chargehand.recurrence import clock_change_warnings, next_occurrence, read_cron_line
 from chargehand.settings import Settings
 
 
@@ -19,6 +19,19 @@ def compose_zone(findings: Findings, settings: Settings) -> ZoneInfo | None:
     if name is not None:
         return findings.attempt(lambda: find_zone(name), "time_zone")
     return find_zone(settings.time_zone) if settings.time_zone else None
+
+
+def compose_timing(
+    findings: Findings, zone: ZoneInfo | None, now: datetime, overrides: Overrides
+) -> tuple[Recurrence | None, Scheduling | None]:
+    """When the job runs."""
+    recurrence = compose_recurrence(findings, zone, now)
+    scheduling = compose_scheduling(findings, zone, now, overrides)
+    if recurrence is not None:
+        _check_first_run(findings, recurrence, scheduling, now)
+    for path in (("jitter",), ("catch_up", "window")):
+        findings.duration(*path)
+    return recurrence, scheduling
 
 
 def compose_recurrence(findings: Findings, zone: ZoneInfo | None, now: datetime) -> Recurrence | None:
@@ -47,22 +60,40 @@ def compose_recurrence(findings: Findings, zone: ZoneInfo | None, now: datetime)
     )
 
 
-def compose_scheduling(findings: Findings, zone: ZoneInfo | None, now: datetime) -> Scheduling | None:
-    """When the job starts, if not at once."""
+def compose_scheduling(
+    findings: Findings, zone: ZoneInfo | None, now: datetime, overrides: Overrides
+) -> Scheduling | None:
+    """When the job starts, if not at once; a start asked for now leaves `scheduling` aside."""
     path = ("job_invocation", "scheduling")
-    if not findings.job.has(*path):
-        return None
     start_at = _moment(findings, zone, *path, "start_at")
     start_before = _moment(findings, zone, *path, "start_before")
-    for key, at in (("start_at", start_at), ("start_before", start_before)):
-        if at is not None and at < now:
-            findings.add(
-                f"`{key}` is in the past", *path, key, hint=f"it is {now:%Y-%m-%dT%H:%M:%SZ}", rule="time"
-            )
     if start_at and start_before and start_before < start_at:
         message = "`start_before` is earlier than `start_at`: the job could never start"
         findings.add(message, *path, "start_before", rule="time")
+    if overrides.start_now or not (start_at or start_before):
+        return None
+    for key, at in (("start_at", start_at), ("start_before", start_before)):
+        if at is not None and at < now:
+            hint = f"it is {now:%Y-%m-%dT%H:%M:%SZ}"
+            findings.add(f"`{key}` is in the past", *path, key, hint=hint, rule="time")
     return Scheduling(start_at=start_at, start_before=start_before)
+
+
+def _check_first_run(
+    findings: Findings, recurrence: Recurrence, scheduling: Scheduling | None, now: datetime
+) -> None:
+    """Refuse a recurrence that could never run within the bounds it is given."""
+    start_at = scheduling.start_at if scheduling else None
+    start_before = scheduling.start_before if scheduling else None
+    after = (start_at - timedelta(seconds=1)) if start_at else now
+    first = next_occurrence(recurrence.cron_line, ZoneInfo(recurrence.time_zone), after)
+    said = f"its first run would be at {first:%Y-%m-%dT%H:%M:%SZ}"
+    if recurrence.end_time and now < recurrence.end_time <= first:
+        path = ("job_invocation", "recurrence", "end_time")
+        findings.add("the job would never run before its `end_time`", *path, hint=said, rule="time")
+    if start_before and start_before < first:
+        path = ("job_invocation", "scheduling", "start_before")
+        findings.add("the job would never start before its `start_before`", *path, hint=said, rule="time")
 
 
 def compose_limits(findings: Findings, overrides: Overrides) -> Limits:
@@ -75,25 +106,26 @@ def compose_limits(findings: Findings, overrides: Overrides) -> Limits:
     retry = Retry(
         times=job.number("retry_unreachable", "times") or 0, delay_s=30.0 if delay_s is None else delay_s
     )
-    limits = Limits(
+    stop_after, waves = _amount(job.value("stop_after")), map(_amount, job.items("waves"))
+    return Limits(
         concurrency_level=level if level is None or level >= 1 else None,
+        stop_after=stop_after,
+        waves=tuple(wave for wave in waves if wave is not None),
         wave_pause_s=findings.duration("wave_pause") or 0.0,
         deadline_s=findings.duration("deadline"),
         retry_unreachable=retry,
     )
-    return _with_amounts(findings, limits)
 
 
-def _with_amounts(findings: Findings, limits: Limits) -> Limits:
-    stop_after = findings.job.value("stop_after")
-    waves = [wave for wave in findings.job.items("waves") if isinstance(wave, str | int)]
+def _amount(value: object) -> Amount | None:
+    """A number of hosts or a percentage; nothing when the schema refused it."""
+    if not isinstance(value, int | str):
+        return None
     try:
-        return replace(
-            limits, stop_after=stop_after if isinstance(stop_after, str | int) else None, waves=tuple(waves)
-        )
-    except ValueError as error:
-        findings.add(str(error), "stop_after" if findings.job.has("stop_after") else "waves")
-        return limits
+        Limits(stop_after=value)
+    except ValueError:
+        return None
+    return value
 
 
 def _moment(findings: Findings, zone: ZoneInfo | None, *path: str | int) -> datetime | None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from chargehand.connection import ConnectionSettings
 from chargehand.document import Vaulted
@@ -11,6 +12,7 @@ from chargehand.host import Host
 from chargehand.inventory.connection import HostConnection, connection_settings
 from chargehand.inventory.draft import Layer
 from chargehand.inventory.pattern import Names, match_names
+from chargehand.search import compile_query
 from chargehand.secret import MASKED, Secret
 
 _SECRET_NAME = re.compile(
@@ -80,13 +82,26 @@ class Inventory:
     def __getitem__(self, name: str) -> Host:
         return self._by_name[name]
 
+    def search(self, query: str, now: datetime | None = None) -> list[Host]:
+        """Hosts that meet a search query, in inventory order.
+
+        Args:
+            query: In the search language; ``*`` is everybody.
+            now: What ``today`` and ``"2 hours ago"`` are counted from, aware; None reads the clock.
+
+        Raises:
+            SearchError: The query is not understood.
+        """
+        return compile_query(query, now=now or datetime.now(UTC)).select(self)
+
     def match(self, pattern: str) -> list[Host]:
         """Hosts that one of Ansible's host patterns chooses, in the order it gives them.
 
         ``localhost`` need not be in the inventory to be named; it then has id 0 and a local connection.
 
         Raises:
-            SearchError: A term of the pattern names nothing.
+            UnknownHostError: A word of the pattern names nothing.
+            SearchError: The pattern is not understood.
         """
         names = match_names(pattern, Names(self._by_name, self.groups))
         return [self._by_name.get(name) or self._implicit(name) for name in names]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from chargehand.errors import Place, Problem, SearchError, did_you_mean
+from chargehand.errors import Place, Problem, SearchError, UnknownHostError, did_you_mean
 from chargehand.inventory.address import is_host_pattern
 
 LOCALHOSTS = ("localhost", "127.0.0.1", "::1")
@@ -38,7 +38,8 @@ def match_names(pattern: str, names: Names) -> list[str]:
     addresses may be named without being in the inventory; ``@file`` holds one term a line.
 
     Raises:
-        SearchError: A term names nothing, or is no valid regular expression.
+        UnknownHostError: A word names nothing.
+        SearchError: A term is no valid regular expression, or the pattern cannot be split.
     """
     terms = [word for term in split_pattern(pattern) for word in _open(term, pattern)]
     if not terms:
@@ -123,7 +124,7 @@ def _match_expression(expression: str, names: Names, pattern: str) -> Iterable[s
     if not found and not groups and is_word:
         if expression in LOCALHOSTS:
             return [next((name for name in LOCALHOSTS if name in names.hosts), expression)]
-        raise SearchError(
+        raise UnknownHostError(
             _problem(
                 f"`{expression}` is neither a host nor a group of the inventory",
                 pattern,
