@@ -158,6 +158,8 @@ class Sshd:
         yield f"MaxStartups {self.max_startups}"
         yield f"LogLevel {self.log_level}"
         yield from self.lines[match:]
+        if ROOT:  # at this level bash does not read ~/.bashrc, which for root is not ours and may be slow
+            yield from ("Match User root", "SetEnv SHLVL=1")
 
     def _answers(self) -> bool:
         assert self._program is not None
