@@ -51,17 +51,17 @@ class LocalProvider:
         with self._lock:
             leaving, self._leaving = self._leaving, []
         for program in leaving:
-            _reap(program, GRACE_S + CONFIRM_S)
+            with suppress(subprocess.TimeoutExpired):
+                program.wait(GRACE_S + CONFIRM_S)
 
     def start(self, request: str, environment: Mapping[str, str], *, pty: bool) -> "LocalChannel":
         """Start a request line in a shell."""
         return LocalChannel(self, request, environment, pty=pty)
 
     def leave(self, program: subprocess.Popen[bytes]) -> None:
-        """Take over a wrapper whose channel is closed."""
-        if not _reap(program, 0.2):
-            with self._lock:
-                self._leaving.append(program)
+        """Take over a wrapper whose channel is closed: it may have to stop a script first."""
+        with self._lock:
+            self._leaving = [left for left in (*self._leaving, program) if left.poll() is None]
 
 
 class LocalSession:
@@ -220,11 +220,3 @@ def _pipe(reader: ExitStack, writer: ExitStack) -> tuple[int, int]:
     reader.callback(os.close, ends[0])
     writer.callback(os.close, ends[1])
     return ends
-
-
-def _reap(program: subprocess.Popen[bytes], timeout_s: float) -> bool:
-    try:
-        program.wait(timeout_s)
-    except subprocess.TimeoutExpired:
-        return False
-    return True

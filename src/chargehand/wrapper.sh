@@ -173,6 +173,5 @@ wait "$watcher" || exit 0
 rm -rf "$folder"
 printf '%s GONE\n' "$nonce"
 exec >/dev/null 2>&1
-for left in "$parent"/.chargehand-*; do
-  [ ! -d "$left" ] || find "$left" -prune -type d -user "$(id -u)" -mtime +7 -exec rm -rf {} +
-done
+set -- "$parent"/.chargehand-*
+[ ! -d "$1" ] || find "$@" -prune -type d -user "$(id -u)" -mtime +7 -exec rm -rf {} +
