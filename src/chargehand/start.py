@@ -249,7 +249,7 @@ class StartProtocol:
                 pass  # a word out of its turn decides nothing
 
     def _proceed(self, record: Record) -> None:
-        """Obey what comes before the wrapper: its mark stands in the request, so only this much is believed."""
+        """Obey what comes before the wrapper: its mark stands in the request, so no more is believed."""
         if record.word == "BECOME" and self.phase is Phase.REQUESTED:
             self.phase = Phase.SWITCHING
         elif record.word == "READY":
