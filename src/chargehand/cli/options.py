@@ -103,11 +103,7 @@ def launch() -> list[click.Parameter]:
             help="Effective user. Beats the job; refused where the template is not overridable.",
         ),
         output("text", "json", "ndjson"),
-        click.Option(
-            ["-v", "--verbose"],
-            count=True,
-            help="Say more: -v every host's output as it comes, -vv also what it printed before the script.",
-        ),
+        click.Option(["-v", "--verbose"], is_flag=True, help="Tell every line as hosts print it, on stderr."),
         click.Option(["--list-hosts"], is_flag=True, help="Print the hosts, in order, and stop."),
     ]
 

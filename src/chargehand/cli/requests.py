@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from chargehand.secret import Secret
-
 
 @dataclass(frozen=True, kw_only=True)
 class InventoryRequest:
@@ -36,7 +34,7 @@ class LaunchRequest(InventoryRequest):
     become: bool
     become_user: str | None
     output: Literal["text", "json", "ndjson"]
-    verbose: int
+    verbose: bool
     list_hosts: bool
 
 
@@ -144,11 +142,3 @@ class CompletionRequest:
     """``chargehand completion``."""
 
     shell: Literal["bash", "zsh", "fish"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Passwords:
-    """What was asked for at the terminal."""
-
-    ssh: Secret | None = None
-    become: Secret | None = None

@@ -43,7 +43,7 @@ class Telling:
     def __init__(self, request: LaunchRequest, rerun: Rerun) -> None:
         self.interrupted = 0
         self._output = request.output
-        self._verbosity = request.verbose
+        self._verbosity = int(request.verbose)
         self._rerun = rerun
         self._documents: list[Json] = []
         self._stdout_closed = False

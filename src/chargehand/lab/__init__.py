@@ -140,11 +140,11 @@ class Lab:
         pid = self.pid
         if pid is None:
             return False
-        os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + _STOP_S
+        _send(pid, signal.SIGTERM)
         while self.pid == pid:
             if time.monotonic() > deadline:
-                os.kill(pid, signal.SIGKILL)
+                _send(pid, signal.SIGKILL)
             time.sleep(0.02)
         return True
 
@@ -196,6 +196,11 @@ def _plain(name: str, value: object) -> bool:
     except TypeError:
         return False
     return True
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def _lockable(descriptor: int) -> bool:
