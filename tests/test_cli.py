@@ -163,6 +163,15 @@ def test_hosts_that_failed_are_told_last_with_the_command_that_runs_them_again(
     assert [one["host"] for one in json.loads(again.stdout)["results"]] == ["db1", "web2"]
 
 
+def test_a_hidden_input_of_the_command_line_is_seen_nowhere(project: Path, lab: Path) -> None:
+    hidden = [{"name": "token", "required": True, "hidden_value": True}]
+    path = job(project, "echo {{ input('token') | quote }}; exit 1", template_inputs=hidden)
+    for output in ("text", "json", "ndjson"):
+        done = chargehand(project, "run", path, "-i", lab, "-l", "web1", "-e", "token=hunter2!", "-o", output)
+        assert done.returncode == 5, done.stderr
+        assert "hunter2" not in done.stdout + done.stderr
+
+
 def test_a_host_that_is_not_reached_ends_the_run_with_6(project: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: refused, and nobody else gets it

@@ -4,7 +4,7 @@ import getpass
 import json
 import shlex
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from chargehand.cli import screen
@@ -19,6 +19,7 @@ from chargehand.job import read_jobs
 from chargehand.lab import Lab, fleet
 from chargehand.plan import Access, Selection
 from chargehand.project import Project
+from chargehand.secret import MASKED
 
 _COMMAND_LINE = "<command line>"
 _WHO_LOGS_IN = ""  # as `Access.effective_user` has it
@@ -60,7 +61,8 @@ def _run(
         for host in (host for _, hosts in chosen for host in hosts):
             screen.say(host.name)
         return 0
-    telling = Telling(request, _rerun(request))
+    hidden = {name for each in invocations for name in each.secrets.inputs}
+    telling = Telling(request, _rerun(request, hidden))
     plans = []
     for each, hosts in chosen:
         _check_effective_user(each, access)
@@ -131,7 +133,8 @@ def _access(request: LaunchRequest, effective_user: str | None) -> Access:
     )
 
 
-def _rerun(request: RunRequest | ExecRequest) -> Rerun:
+def _rerun(request: RunRequest | ExecRequest, hidden: Collection[str]) -> Rerun:
+    """The command line without the values of hidden inputs."""
     words = [word for source in request.inventory for word in ("-i", source)]
     pairs = (
         ("--lab", request.lab),
@@ -145,5 +148,7 @@ def _rerun(request: RunRequest | ExecRequest) -> Rerun:
     if isinstance(request, ExecRequest):
         words += [] if request.timeout is None else ["--timeout", str(request.timeout)]
         return Rerun(["chargehand", "exec", *words], ["--", *request.command])
-    words += [word for value in request.inputs for word in ("-e", value)]
+    for value in request.inputs:
+        name = value.partition("=")[0]
+        words += ["-e", f"{name}={MASKED}" if name in hidden else value]
     return Rerun(["chargehand", "run", *request.files, *words, "-l"])
