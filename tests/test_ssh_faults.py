@@ -558,6 +558,32 @@ def test_a_script_longer_than_any_window_arrives_whole(provider: SshProvider, ss
     assert (ending.exit_status, heard.stdout) == (0, b"whole\n")
 
 
+def test_a_channel_closed_while_another_thread_sends_leaves_its_neighbours_alone(
+    provider: SshProvider, sshd: Sshd
+) -> None:
+    """Data after CLOSE would make sshd end the whole connection."""
+    session = provider.open(sshd.settings(), Stop())
+    transport = session._link.transport
+    with peer(silent) as port:
+
+        def send_until_closed(channel: paramiko.Channel) -> None:
+            with suppress(OSError):
+                while channel.send(b"x" * 64):
+                    pass
+
+        for _ in range(150):
+            channel = transport.open_orderly("direct-tcpip", target=("127.0.0.1", port), timeout_s=10)
+            senders = [threading.Thread(target=send_until_closed, args=(channel,)) for _ in range(3)]
+            for sender in senders:
+                sender.start()
+            channel.close()
+            for sender in senders:
+                sender.join()
+    last = session.start("echo alive", pty=False)
+    assert last.receive(10).stdout == b"alive\n"
+    session.close()
+
+
 # What this machine lacks
 
 SHORT_OF_DESCRIPTORS = """

@@ -59,9 +59,8 @@ class Lease:
         """
         behind = f"{address} port {port}"
         try:
-            return self._link.transport.open_channel(
-                "direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=timeout_s
-            )
+            transport = self._link.transport
+            return transport.open_orderly("direct-tcpip", target=(address, port), timeout_s=timeout_s)
         except ChannelException as error:
             if error.code == CONNECT_FAILED:
                 words = f"jump host {self.title} cannot connect to {behind}"

@@ -156,7 +156,7 @@ def open_channel(link: Link, request: str, *, pty: bool, timeout_s: float, keepa
         ConnectionLost: The connection broke; the command may have started.
     """
     try:
-        opened = link.transport.open_session(timeout=timeout_s)
+        opened = link.transport.open_orderly("session", timeout_s=timeout_s)
     except ChannelException as error:
         words = f"{link.title} opens no session ({error.text}): see its MaxSessions"
         raise NotStarted("channel", words) from None

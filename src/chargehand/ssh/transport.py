@@ -5,12 +5,13 @@ or a call from the subclass, and tests drive each against a real sshd.
 """
 
 import logging
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import paramiko
-from paramiko.common import cMSG_CHANNEL_REQUEST, cMSG_GLOBAL_REQUEST
+from paramiko.common import cMSG_CHANNEL_CLOSE, cMSG_CHANNEL_REQUEST, cMSG_GLOBAL_REQUEST
 from paramiko.message import Message
 from paramiko.packet import Packetizer
 
@@ -98,6 +99,15 @@ class SshTransport(paramiko.Transport):
         command.add_string(request)
         self._send_user_message(command)  # type: ignore[attr-defined]  # not in its stubs
 
+    def open_orderly(
+        self, kind: str, *, target: tuple[str, int] | None = None, timeout_s: float
+    ) -> paramiko.Channel:
+        """Open a channel that may be closed by one thread while another sends."""
+        source = ("127.0.0.1", 0) if target else None
+        channel = self.open_channel(kind, dest_addr=target, src_addr=source, timeout=timeout_s)
+        channel.transport = _Orderly(self)  # type: ignore[assignment]  # all that a channel asks of it
+        return channel
+
     def _log(self, level: int, msg: object, *args: object) -> None:  # noqa: ARG002 - its levels are not ours
         for line in msg if isinstance(msg, list) else [msg]:
             log.debug(line, *args)
@@ -114,6 +124,30 @@ class SshTransport(paramiko.Transport):
     def _parse_disconnect(self, m: Message) -> None:
         m.get_int()
         self.farewell = m.get_text()
+
+
+class _Orderly:
+    """A channel's view of its transport that sends nothing of the channel after its CLOSE.
+
+    paramiko decides to send and sends in two steps; when the channel is closed by another thread in between,
+    the data comes after CLOSE, and OpenSSH then ends the whole connection («data packet referred to
+    nonexistent channel») with everybody else's channels on it.
+    """
+
+    def __init__(self, transport: paramiko.Transport) -> None:
+        self._transport = transport
+        self._turn = threading.Lock()
+        self._closed = False
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._transport, name)
+
+    def _send_user_message(self, message: Message) -> None:
+        with self._turn:
+            if self._closed:
+                return
+            self._closed = message.asbytes()[:1] == cMSG_CHANNEL_CLOSE
+            self._transport._send_user_message(message)  # type: ignore[attr-defined]  # noqa: SLF001 - in its place
 
 
 def _channel_request(channel: paramiko.Channel, kind: str) -> Message:
