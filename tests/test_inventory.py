@@ -236,6 +236,15 @@ def test_vault_values_are_secrets_with_a_password_and_stay_encrypted_without(tmp
     assert read(tmp_path).shown_vars("w1") == {"plain": 1, "token": "***"}
 
 
+def test_a_source_encrypted_as_a_whole_is_refused_with_the_way_out(tmp_path):
+    (tmp_path / "hosts.ini").write_text("$ANSIBLE_VAULT;1.1;AES256\n3031\n")
+    with pytest.raises(InventoryError) as refused:
+        load([str(tmp_path / "hosts.ini")], base=tmp_path)
+    (problem,) = refused.value.problems
+    assert problem.message == "an inventory source that is encrypted as a whole is not read"
+    assert "!vault" in problem.hint
+
+
 def test_a_file_encrypted_as_a_whole_is_secret_text_or_refused():
     opened = read(VAULTED, vault_passwords=[Secret("vault-password")])
     assert opened["w1"].vars["list"] == [Secret("a"), 1]
@@ -252,11 +261,18 @@ def test_a_program_is_not_run_when_none_may_be(tmp_path):
     write_program(tmp_path, "touch ran; echo '{}'")
     write(tmp_path, "plugin: amazon.aws.aws_ec2\n", "aws.yml")
     write(tmp_path, "w1\n")
-    inventory = read(tmp_path, "program", "aws.yml", "hosts", run_programs=False)
+    inventory = read(tmp_path, "program", "aws.yml", "hosts", programs="skip")
     assert [host.name for host in inventory] == ["w1"]
     assert len(warnings(inventory)) == 2
     assert all("was not run" in text for text in warnings(inventory))
-    assert not Path("ran").exists()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_program_that_is_refused_refuses_the_whole_inventory(tmp_path):
+    write_program(tmp_path, "touch ran; echo '{}'")
+    write(tmp_path, "w1\n")
+    assert "was not run" in refusal(tmp_path, "program", "hosts", programs="refuse")
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize(

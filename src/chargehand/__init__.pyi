@@ -1,3 +1,36 @@
+from chargehand.compose import Overrides as Overrides
+from chargehand.connection import ConnectionSettings as ConnectionSettings
+from chargehand.errors import ChargehandError as ChargehandError
+from chargehand.errors import InvalidError as InvalidError
+from chargehand.errors import NoHostMatchedError as NoHostMatchedError
+from chargehand.errors import Place as Place
+from chargehand.errors import PolicyError as PolicyError
+from chargehand.errors import Problem as Problem
+from chargehand.errors import UsageError as UsageError
+from chargehand.event import Event as Event
+from chargehand.event import HostConnecting as HostConnecting
+from chargehand.event import HostFinished as HostFinished
+from chargehand.event import HostOutput as HostOutput
+from chargehand.event import HostStarted as HostStarted
+from chargehand.event import Notice as Notice
+from chargehand.event import Observer as Observer
+from chargehand.event import RunFinished as RunFinished
+from chargehand.event import RunStarted as RunStarted
+from chargehand.execution import Execution as Execution
+from chargehand.host import Host as Host
+from chargehand.inventory import Inventory as Inventory
+from chargehand.invocation import JobInvocation as JobInvocation
+from chargehand.job import Job as Job
+from chargehand.plan import Access as Access
+from chargehand.plan import Plan as Plan
+from chargehand.plan import Selection as Selection
 from chargehand.project import Project as Project
+from chargehand.result import CapturedOutput as CapturedOutput
+from chargehand.result import HostResult as HostResult
+from chargehand.result import JobResult as JobResult
+from chargehand.result import Status as Status
+from chargehand.secret import Secret as Secret
+from chargehand.settings import Settings as Settings
+from chargehand.validation import Validation as Validation
 
 __version__: str

@@ -3,10 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from chargehand.errors import InvalidError, Problem, SecretError
+from chargehand.errors import InvalidError, Place, Problem, SecretError
 from chargehand.invocation import JobInvocation
-from chargehand.reference import SecretReference
+from chargehand.reference import SecretReference, read_reference
 from chargehand.secret import Secret
+from chargehand.settings import Settings
+
+_NAMES = ("password", "key_passphrase", "effective_user_password")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +43,22 @@ class Credentials:
 
     def all(self) -> tuple[Secret, ...]:
         """Every one of them."""
-        found = [
-            getattr(login, name)
-            for login in (self.job, self.settings)
-            for name in ("password", "key_passphrase", "effective_user_password")
-        ]
+        found = [getattr(login, name) for login in (self.job, self.settings) for name in _NAMES]
         return (*(secret for secret in found if secret is not None), *self.inputs.values())
+
+
+def settings_references(settings: Settings) -> Mapping[str, SecretReference]:
+    """The secrets that the settings refer to, by the names of `Login`.
+
+    Raises:
+        SecretError: One of them is no reference.
+    """
+    place = Place(settings.file)
+    return {
+        name: read_reference(value, place, question=f"{name}: ")
+        for name in _NAMES
+        if (value := getattr(settings, name)) is not None
+    }
 
 
 def resolve_credentials(
@@ -75,11 +88,7 @@ def resolve_credentials(
             return None
 
     wanted = invocation.secrets
-    job = Login(
-        password=find(wanted.password),
-        key_passphrase=find(wanted.key_passphrase),
-        effective_user_password=find(wanted.effective_user_password),
-    )
+    job = Login(**{name: find(getattr(wanted, name)) for name in _NAMES})
     usual = Login(**{name: find(reference) for name, reference in settings.items()})
     inputs = {
         name: found for name, reference in wanted.inputs.items() if (found := find(reference)) is not None

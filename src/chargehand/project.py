@@ -6,7 +6,7 @@ is a thin layer over this class, which is the Python API as well.
 
 import os
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -16,14 +16,15 @@ from typing import Self
 from chargehand import inventory as inventories
 from chargehand.bookmark import Bookmarks, load_bookmarks
 from chargehand.compose import NO_OVERRIDES, Catalogue, Overrides, compose
-from chargehand.credentials import resolve_credentials
-from chargehand.errors import InvalidError, Place, Problem
+from chargehand.credentials import resolve_credentials, settings_references
+from chargehand.errors import InvalidError, Place, Problem, UsageError
 from chargehand.event import Observer
 from chargehand.execution import Execution, execute
 from chargehand.host import Host
-from chargehand.inventory import Inventory
+from chargehand.inventory import Inventory, Programs
 from chargehand.invocation import JobInvocation
 from chargehand.job import Job
+from chargehand.layout import INVENTORY, PLAYBOOKS, find_root, job_files
 from chargehand.moment import find_zone
 from chargehand.plan import EVERY_HOST, NO_ACCESS, Access, Plan, Selection, choose_hosts, make_plan
 from chargehand.reference import Prompt, SecretReference, read_reference, refuse_prompt, resolve
@@ -31,14 +32,10 @@ from chargehand.render.limits import PREVIEW_LIMITS, RenderLimits
 from chargehand.render.renderer import Renderer
 from chargehand.runner import Runner, utc_now
 from chargehand.secret import Secret
-from chargehand.settings import FILE_NAME, Settings, load_settings
+from chargehand.settings import Settings, load_settings
 from chargehand.taxonomy import Taxonomies, load_taxonomies
 from chargehand.template import SHIPPED_FOLDER, Templates, load_templates
-from chargehand.validation import Validation, compose_all, in_order, read_files, rehearse
-
-PLAYBOOKS = "playbooks"
-JOB_SUFFIXES = (".yml", ".yaml", ".json")
-_MARKS = (FILE_NAME, PLAYBOOKS, "inventory")
+from chargehand.validation import Validation, compose_files, read_files, validate_files
 
 
 class Project:
@@ -59,13 +56,13 @@ class Project:
         settings: Settings,
         *,
         inventory: Sequence[str] = (),
-        run_programs: bool = True,
+        programs: Programs = "run",
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.root = root
         self.settings = settings
         self.sources = tuple(inventory) or tuple(str(root / source) for source in settings.inventory)
-        self._run_programs = run_programs and settings.run_programs
+        self._programs: Programs = "refuse" if programs == "run" and not settings.run_programs else programs
         self._clock = clock
 
     @classmethod
@@ -74,7 +71,7 @@ class Project:
         path: Path | str = ".",
         *,
         inventory: Sequence[str] = (),
-        run_programs: bool = True,
+        programs: Programs = "run",
         clock: Callable[[], datetime] = utc_now,
     ) -> Self:
         """The project that `path` lies in; see `find_root`.
@@ -82,14 +79,15 @@ class Project:
         Args:
             path: A folder.
             inventory: Inventory sources in place of the setting's, relative to the current folder.
-            run_programs: Whether executable inventories may be run.
+            programs: What becomes of executable inventories: ``run`` (refused where the setting says so),
+                ``refuse``, or ``skip`` with a warning.
             clock: The time, aware, UTC.
 
         Raises:
             SettingsError: Its chargehand.toml is refused.
         """
         root = find_root(Path(path))
-        return cls(root, load_settings(root), inventory=inventory, run_programs=run_programs, clock=clock)
+        return cls(root, load_settings(root), inventory=inventory, programs=programs, clock=clock)
 
     @cached_property
     def inventory(self) -> Inventory:
@@ -102,7 +100,7 @@ class Project:
             self.sources,
             base=Path.cwd(),
             playbook_dir=self.root / PLAYBOOKS,
-            run_programs=self._run_programs,
+            programs=self._programs,
             vault_passwords=self.vault_passwords,
         )
 
@@ -124,7 +122,7 @@ class Project:
         """
         zone = self.settings.time_zone
         return load_bookmarks(
-            self.root / "inventory" / "bookmarks.yml",
+            self.root / INVENTORY / "bookmarks.yml",
             now=self.now(),
             time_zone=find_zone(zone) if zone else UTC,
         )
@@ -136,7 +134,7 @@ class Project:
         Raises:
             InvalidError: ``inventory/taxonomies.yml`` is refused.
         """
-        return load_taxonomies(self.root / "inventory" / "taxonomies.yml", self.inventory)
+        return load_taxonomies(self.root / INVENTORY / "taxonomies.yml", self.inventory)
 
     @cached_property
     def vault_passwords(self) -> tuple[Secret, ...]:
@@ -175,9 +173,7 @@ class Project:
     @property
     def job_files(self) -> tuple[Path, ...]:
         """Every job file of ``playbooks/``, by name."""
-        folder = self.root / PLAYBOOKS
-        found = (path for suffix in JOB_SUFFIXES for path in folder.glob(f"*{suffix}"))
-        return tuple(sorted(path for path in found if not path.name.startswith(".")))
+        return job_files(self.root)
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -215,35 +211,24 @@ class Project:
         Raises:
             InvalidError: With everything that is wrong with any job, file or thing they refer to.
         """
-        jobs, problems = read_files(files)
-        try:
-            invocations, found = compose_all(jobs, self.catalogue, now=self.now(), overrides=overrides)
-        except InvalidError as error:
-            invocations, found = [], list(error.problems)
-        if problems or found:
-            raise InvalidError(in_order([*problems, *found]))
-        return tuple(invocations)
+        return compose_files(files, lambda: self.catalogue, now=self.now(), overrides=overrides)
 
-    def validate(self, files: Iterable[Path | str] | None = None) -> Validation:
+    def validate(
+        self, files: Iterable[Path | str] | None = None, *, run_programs: bool = False
+    ) -> Validation:
         """Check files as far as that is possible offline; every host of every job is rendered.
+
+        Nothing that the files say is carried out, so that those of a stranger can be checked.
 
         Args:
             files: None means every job file of the project.
+            run_programs: Whether executable inventories are run all the same, where the setting allows it.
         """
-        files = self.job_files if files is None else tuple(files)
-        jobs, problems = read_files(files)
-        rendered = 0
-        try:
-            catalogue = self.catalogue
-            invocations, found = compose_all(jobs, catalogue, now=self.now())
-            problems += [*found, *catalogue.inventory.warnings]
-            with self._renderer(PREVIEW_LIMITS) as renderer:
-                rendered, found = rehearse(invocations, catalogue, renderer, now=self.now())
-            problems += found
-        except InvalidError as error:
-            problems += error.problems
-        return Validation(
-            files=tuple(map(str, files)), jobs=len(jobs), rendered=rendered, problems=in_order(problems)
+        project = self if run_programs else self._without_programs()
+        return validate_files(
+            self.job_files if files is None else tuple(files),
+            lambda: project.catalogue,
+            now=self.now(),
         )
 
     def choose_hosts(self, invocation: JobInvocation, selection: Selection = EVERY_HOST) -> tuple[Host, ...]:
@@ -294,10 +279,12 @@ class Project:
             prompt: Asks a person for a secret, given the question.
 
         Raises:
+            UsageError: It is scheduled for later.
             InvalidError: With everything that is wrong; nothing was connected to.
         """
+        _check_due(invocation, self.now())
         credentials = resolve_credentials(
-            invocation, self._settings_references(), partial(self._secret, prompt=prompt)
+            invocation, settings_references(self.settings), partial(self._secret, prompt=prompt)
         )
         with self._renderer(RenderLimits()) as renderer:
             return make_plan(
@@ -384,21 +371,16 @@ class Project:
             base=self.root,
         )
 
-    def _settings_references(self) -> Mapping[str, SecretReference]:
-        place = Place(self.settings.file)
-        return {
-            name: read_reference(value, place, question=f"{name}: ")
-            for name in ("password", "key_passphrase", "effective_user_password")
-            if (value := getattr(self.settings, name)) is not None
-        }
+    def _without_programs(self) -> "Project":
+        """The same project, which leaves executable inventories alone."""
+        return Project(self.root, self.settings, inventory=self.sources, programs="skip", clock=self._clock)
 
 
-def find_root(path: Path) -> Path:
-    """The nearest folder, from `path` upwards, that looks like a project; `path` when none does.
-
-    A project has a ``chargehand.toml``, a ``playbooks/`` or an ``inventory/``.
-    """
-    for folder in (path.resolve(), *path.resolve().parents):
-        if any((folder / mark).exists() for mark in _MARKS):
-            return folder
-    return path
+def _check_due(invocation: JobInvocation, now: datetime) -> None:
+    """Refuse to run now what is to start later."""
+    start_at = invocation.scheduling.start_at if invocation.scheduling else None
+    if start_at is not None and start_at > now:
+        raise UsageError(
+            f"job `{invocation.job.label}` starts at {start_at:%Y-%m-%dT%H:%M:%SZ} by its `scheduling`; "
+            "--now (`Overrides(start_now=True)`) starts it at once"
+        )

@@ -1,23 +1,26 @@
 """Validation: what `validate` found in job files, checked as far as that is possible offline."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from random import Random
 
 from chargehand import schema
-from chargehand.compose import NO_OVERRIDES, Catalogue, Overrides, compose
+from chargehand.compose import HOST_RULE, NO_OVERRIDES, Catalogue, Overrides, compose, in_order
 from chargehand.document import load
 from chargehand.errors import ChargehandError, InvalidError, NoHostMatchedError, Problem, Severity
 from chargehand.hostset import fold
+from chargehand.inventory import PROGRAM_RULE
 from chargehand.invocation import JobInvocation
 from chargehand.job import Job, read_jobs
 from chargehand.plan import EVERY_HOST, choose_hosts, make_plan
+from chargehand.render.limits import PREVIEW_LIMITS
 from chargehand.render.lint import lint
 from chargehand.render.renderer import Renderer
 
 _ANY_ORDER = Random(0)  # noqa: S311 - whoever is rendered first does not matter
+_HOST_RULES = (HOST_RULE, "location", "organization")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +46,7 @@ class Validation:
 
 
 def read_files(files: Iterable[Path | str]) -> tuple[tuple[Job, ...], list[Problem]]:
-    """The jobs of some files, in order, and everything that is wrong with the shape of any."""
+    """The jobs of some files, in order, and everything that is wrong with the text or the shape of any."""
     jobs: list[Job] = []
     problems: list[Problem] = []
     for file in files:
@@ -55,6 +58,58 @@ def read_files(files: Iterable[Path | str]) -> tuple[tuple[Job, ...], list[Probl
         problems += schema.check(document)
         jobs += read_jobs(document)
     return tuple(jobs), problems
+
+
+def compose_files(
+    files: Iterable[Path | str],
+    load_catalogue: Callable[[], Catalogue],
+    *,
+    now: datetime,
+    overrides: Overrides = NO_OVERRIDES,
+) -> tuple[JobInvocation, ...]:
+    """The invocations of every job of some files, in order.
+
+    Raises:
+        InvalidError: With everything that is wrong with any job, file or thing they refer to.
+    """
+    jobs, problems = read_files(files)
+    try:
+        invocations, found = compose_all(jobs, load_catalogue(), now=now, overrides=overrides)
+    except InvalidError as error:
+        invocations, found = [], list(error.problems)
+    if problems or found:
+        raise InvalidError(in_order([*problems, *found]))
+    return tuple(invocations)
+
+
+def validate_files(
+    files: Sequence[Path | str],
+    load_catalogue: Callable[[], Catalogue],
+    *,
+    now: datetime,
+) -> Validation:
+    """Check the jobs of some files as far as that is possible offline; every host of every job is rendered.
+
+    Hosts that an inventory program would have named are nobody's mistake: what depends on them is
+    a warning.
+    """
+    jobs, problems = read_files(files)
+    rendered = 0
+    try:
+        catalogue = load_catalogue()
+        invocations, found = compose_all(jobs, catalogue, now=now)
+        if any(warning.rule == PROGRAM_RULE for warning in catalogue.inventory.warnings):
+            found = list(map(_without_programs, found))
+        problems += [*found, *catalogue.warnings]
+        hosts = catalogue.inventory
+        with Renderer(catalogue.templates, hosts.hosts, hosts.groups, PREVIEW_LIMITS) as renderer:
+            rendered, found = rehearse(invocations, catalogue, renderer, now=now)
+        problems += found
+    except InvalidError as error:
+        problems += error.problems
+    return Validation(
+        files=tuple(map(str, files)), jobs=len(jobs), rendered=rendered, problems=in_order(problems)
+    )
 
 
 def compose_all(
@@ -77,7 +132,7 @@ def rehearse(
     """Render every host of every invocation; how many scripts came out, and what is wrong with the others."""
     rendered = 0
     problems: list[Problem] = []
-    for template in {each.template.file: each.template for each in invocations}.values():
+    for template in dict.fromkeys(each.template for each in invocations):
         problems += lint(template, catalogue.templates)
     for invocation in invocations:
         problems += invocation.warnings
@@ -98,14 +153,12 @@ def rehearse(
     return rendered, problems
 
 
-def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Each problem once, by file and line, as far as they have one."""
-
-    def position(problem: Problem) -> tuple[str, int, int]:
-        place = problem.place
-        return (place.file, place.line or 0, place.column or 0) if place else ("", 0, 0)
-
-    return tuple(sorted(dict.fromkeys(problems), key=position))
+def _without_programs(problem: Problem) -> Problem:
+    """A problem that may only come from the hosts that no inventory program was asked for."""
+    if problem.rule not in _HOST_RULES:
+        return problem
+    message = f"{problem.message}, unless an inventory program that was not run knows it"
+    return replace(problem, message=message, severity="warning")
 
 
 def _doubt(invocation: JobInvocation, error: ChargehandError) -> Problem:

@@ -8,7 +8,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from chargehand.errors import ChargehandError
-from chargehand.project import Project, find_root
+from chargehand.layout import find_root
+from chargehand.project import Project
 
 _SUFFIXES = (".yml", ".yaml", ".json")
 
@@ -24,9 +25,7 @@ def job_files(_ctx: click.Context, incomplete: str) -> list[CompletionItem]:
 def hosts_and_groups(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
     """Hosts and groups of the inventory; a source that would have to be run is left alone."""
     try:
-        inventory = Project.load(
-            ".", inventory=ctx.params.get("inventory") or (), run_programs=False
-        ).inventory
+        inventory = Project.load(".", inventory=ctx.params.get("inventory") or (), programs="skip").inventory
     except ChargehandError:
         return []
     groups = sorted({group for host in inventory for group in host.groups})
@@ -37,7 +36,7 @@ def templates(_ctx: click.Context, incomplete: str) -> list[CompletionItem]:
     """Names of job templates."""
     try:
         return _matching(
-            (template.name for template in Project.load(".", run_programs=False).templates), incomplete
+            (template.name for template in Project.load(".", programs="skip").templates), incomplete
         )
     except ChargehandError:
         return []

@@ -12,7 +12,8 @@ from chargehand.cli import screen
 from chargehand.cli.requests import DoctorRequest
 from chargehand.doctor import Finding, Verdict, examine_machine
 from chargehand.errors import ChargehandError
-from chargehand.project import Project, find_root
+from chargehand.layout import find_root
+from chargehand.project import Project
 from chargehand.settings import Settings, load_settings
 
 _SHADES: dict[Verdict, str] = {"ok": "green", "warn": "yellow", "fail": "red"}

@@ -7,7 +7,8 @@ from chargehand.cli import screen
 from chargehand.cli.requests import LabRequest, LabUpRequest
 from chargehand.errors import UsageError
 from chargehand.lab import Lab, LabHost, doubles, fleet
-from chargehand.project import Project, find_root
+from chargehand.layout import find_root
+from chargehand.project import Project
 
 _FOLDER = Path(".chargehand/lab")
 

@@ -36,6 +36,15 @@ def inventory() -> click.Option:
     )
 
 
+def run_programs() -> click.Option:
+    """``--run-programs``."""
+    return click.Option(
+        ["--run-programs"],
+        is_flag=True,
+        help="Run executable inventories; otherwise this command runs nothing that the files name.",
+    )
+
+
 def selection() -> list[click.Parameter]:
     """``-l``, ``--exclude`` and ``-e``."""
     return [limit(), exclude(), inputs()]

@@ -60,9 +60,11 @@ def ask_access(*, ssh: bool, become: bool, private_key: Path | None, effective_u
     )
 
 
-def override(words: Sequence[str], *, user: str | None = None, forks: int | None = None) -> Overrides:
+def override(
+    words: Sequence[str], *, user: str | None = None, forks: int | None = None, now: bool = False
+) -> Overrides:
     """What options change about a job."""
-    return Overrides(inputs=read_inputs(words), ssh_user=user, concurrency_level=forks)
+    return Overrides(inputs=read_inputs(words), ssh_user=user, concurrency_level=forks, start_now=now)
 
 
 def ask(question: str) -> str:

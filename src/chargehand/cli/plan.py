@@ -10,6 +10,7 @@ from chargehand.cli.overrides import override
 from chargehand.cli.requests import PlanRequest, RenderRequest, SelectionRequest
 from chargehand.errors import UsageError
 from chargehand.hostset import fold
+from chargehand.inventory import Programs
 from chargehand.invocation import JobInvocation, Recurrence
 from chargehand.plan import Plan, Selection
 from chargehand.project import Project
@@ -21,7 +22,7 @@ _NEXT_RUNS = 5
 
 def plan(request: PlanRequest) -> int:
     """Show what the jobs of some files would do."""
-    project = Project.load(".", inventory=request.inventory)
+    project = _project(request)
     plans = make_plans(project, request.files, request)
     show_plans(project, plans, request.output)
     return 0
@@ -29,7 +30,7 @@ def plan(request: PlanRequest) -> int:
 
 def render(request: RenderRequest) -> int:
     """Print the script of one host, or as JSON those of all."""
-    project = Project.load(".", inventory=request.inventory)
+    project = _project(request)
     plans = make_plans(project, (request.file,), request)
     shares = [share for each in plans for share in each.template_invocations]
     if request.output == "json":
@@ -43,6 +44,11 @@ def render(request: RenderRequest) -> int:
     return _tell_troubles(shares)
 
 
+def _project(request: PlanRequest | RenderRequest) -> Project:
+    programs: Programs = "run" if request.run_programs else "refuse"
+    return Project.load(".", inventory=request.inventory, programs=programs)
+
+
 def make_plans(project: Project, files: tuple[str, ...], request: SelectionRequest) -> list[Plan]:
     """The plan of every job of some files, with what the command line says about hosts and inputs."""
     selection = Selection(limit=request.limit, exclude=request.exclude)
@@ -53,9 +59,9 @@ def make_plans(project: Project, files: tuple[str, ...], request: SelectionReque
 def show_plans(project: Project, plans: list[Plan], output: str) -> None:
     """Plans on stdout, as text or as one JSON list; what is doubtful about them on stderr."""
     now = datetime.now(UTC)
-    for each in plans:
-        for warning in (*each.warnings, *each.invocation.warnings):
-            screen.note_problem(warning)
+    warnings = [warning for each in plans for warning in (*each.invocation.warnings, *each.warnings)]
+    for warning in dict.fromkeys((*project.catalogue.warnings, *warnings)):
+        screen.note_problem(warning)
     if output == "json":
         screen.say_json([_document(project, each, now) for each in plans])
     else:

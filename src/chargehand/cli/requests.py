@@ -44,6 +44,7 @@ class RunRequest(LaunchRequest, SelectionRequest):
 
     files: tuple[str, ...]
     check: bool
+    now: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,7 @@ class ValidateRequest(InventoryRequest):
 
     files: tuple[str, ...]
     format: Literal["text", "json", "github", "sarif", "junit"]
+    run_programs: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +72,7 @@ class PlanRequest(SelectionRequest):
 
     files: tuple[str, ...]
     output: Literal["text", "json"]
+    run_programs: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +81,7 @@ class RenderRequest(SelectionRequest):
 
     file: str
     output: Literal["text", "json"]
+    run_programs: bool
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from chargehand.cli.requests import ExecRequest, LaunchRequest, RunRequest
 from chargehand.cli.telling import Rerun, Telling
 from chargehand.document import parse
 from chargehand.errors import UsageError
+from chargehand.inventory.address import user_fault
 from chargehand.invocation import JobInvocation
 from chargehand.job import read_jobs
 from chargehand.lab import Lab, fleet
@@ -28,7 +29,7 @@ _WHO_LOGS_IN = ""  # as `Access.effective_user` has it
 def run(request: RunRequest) -> int:
     """Run the jobs of some files, in order, until one fails."""
     with _project(request) as project:
-        overrides = override(request.inputs, user=request.user, forks=request.forks)
+        overrides = override(request.inputs, user=request.user, forks=request.forks, now=request.now)
         invocations = project.compose_files(request.files, overrides)
         selection = Selection(limit=request.limit, exclude=request.exclude)
         if request.check:
@@ -63,11 +64,15 @@ def _run(
         return 0
     hidden = {name for each in invocations for name in each.secrets.inputs}
     telling = Telling(request, _rerun(request, hidden))
+    telling.warn(project.catalogue.warnings)
     plans = []
     for each, hosts in chosen:
         _check_effective_user(each, access)
         plans.append(project.prepare(each, hosts, access=access, prompt=ask))
         telling.warn((*each.warnings, *plans[-1].warnings))
+        if each.recurrence is not None:
+            line = each.recurrence.cron_line.text
+            screen.note(f"`{each.job.label}` recurs (`{line}`); this runs it once, now")
     code = 0
     for number, plan in enumerate(plans, 1):
         ended = telling.run(project, plan)
@@ -83,6 +88,9 @@ def _run(
 
 def _check_effective_user(invocation: JobInvocation, access: Access) -> None:
     """Refuse to override an effective user that the template keeps to itself."""
+    fault = user_fault(access.effective_user) if access.effective_user else None
+    if fault:
+        raise UsageError(f"the effective user {fault.message}")
     own = invocation.template.effective_user
     if access.effective_user and not own.overridable and access.effective_user != own.value:
         raise UsageError(f"template `{invocation.template.name}` lets nobody override its effective user")
@@ -151,4 +159,5 @@ def _rerun(request: RunRequest | ExecRequest, hidden: Collection[str]) -> Rerun:
     for value in request.inputs:
         name = value.partition("=")[0]
         words += ["-e", f"{name}={MASKED}" if name in hidden else value]
+    words += ["--now"] if request.now else []
     return Rerun(["chargehand", "run", *request.files, *words, "-l"])

@@ -21,6 +21,7 @@ RUN = Command(
             is_flag=True,
             help="Connect to nobody: show what would run (as `plan`).",
         ),
+        click.Option(["--now"], is_flag=True, help="Start at once a job whose `scheduling` says later."),
     ],
     help="""Run job files on their hosts.
 
@@ -76,6 +77,7 @@ VALIDATE = Command(
     params=[
         options.files(required=False),
         options.inventory(),
+        options.run_programs(),
         click.Option(
             ["--format"],
             type=click.Choice(["text", "json", "github", "sarif", "junit"]),
@@ -104,6 +106,7 @@ PLAN = Command(
     params=[
         options.files(required=True),
         options.inventory(),
+        options.run_programs(),
         *options.selection(),
         options.output("text", "json"),
     ],
@@ -125,6 +128,7 @@ RENDER = Command(
     params=[
         click.Argument(["file"], metavar="FILE", shell_complete=options.completed_by("job_files")),
         options.inventory(),
+        options.run_programs(),
         *options.selection(),
         options.output("text", "json"),
     ],

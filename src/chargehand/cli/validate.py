@@ -12,7 +12,7 @@ from chargehand.project import Project
 def validate(request: ValidateRequest) -> int:
     """Check files and report every problem in the format asked for."""
     project = Project.load(".", inventory=request.inventory)
-    validation = project.validate(request.files or None)
+    validation = project.validate(request.files or None, run_programs=request.run_programs)
     if request.format != "text":
         report = annotate(
             [screen.from_here(problem) for problem in validation.problems],

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from chargehand.bookmark import Bookmarks
+from chargehand.errors import Problem
 from chargehand.inventory import Inventory
 from chargehand.settings import Settings
 from chargehand.taxonomy import Taxonomies
@@ -19,6 +20,11 @@ class Catalogue:
     taxonomies: Taxonomies
     inventory: Inventory
     settings: Settings
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is allowed in any part of it and yet hardly meant."""
+        return (*self.inventory.warnings, *self.bookmarks.warnings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,5 +7,15 @@ settles who belongs where, `variables` folds what each host is told, `check` loo
 from chargehand.inventory.connection import HostBecome, HostConnection, connection_settings
 from chargehand.inventory.load import load
 from chargehand.inventory.model import Inventory, Origin
+from chargehand.inventory.program import PROGRAM_RULE, Programs
 
-__all__ = ["HostBecome", "HostConnection", "Inventory", "Origin", "connection_settings", "load"]
+__all__ = [
+    "PROGRAM_RULE",
+    "HostBecome",
+    "HostConnection",
+    "Inventory",
+    "Origin",
+    "Programs",
+    "connection_settings",
+    "load",
+]

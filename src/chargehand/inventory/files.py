@@ -48,13 +48,18 @@ class Files:
             raise DocumentError(problems) from None
 
     def read_lines(self, path: Path) -> str:
-        """The text of a file whose comment lines may hold anything, and are left out if they do.
+        """The text of a source, whose comment lines may hold anything and are left out if they do.
 
         Raises:
-            DocumentError: As of `read`.
+            DocumentError: As of `read`; or the source is encrypted as a whole.
         """
         try:
-            return self.read(path)
+            text = self.read(path)
+            if text.startswith(_VAULT_HEADER):
+                message = "an inventory source that is encrypted as a whole is not read"
+                hint = "encrypt its secret values with !vault, or files of group_vars/ and host_vars/"
+                raise DocumentError(Problem(message, Place(self.shown(path), 1), hint, "vault"))
+            return text
         except DocumentError as error:
             if error.problems[0].rule != "encoding":
                 raise

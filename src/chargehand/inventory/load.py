@@ -12,7 +12,7 @@ from chargehand.inventory.draft import EVERYBODY, Draft
 from chargehand.inventory.files import Files
 from chargehand.inventory.groups import GroupGraph, settle
 from chargehand.inventory.model import Inventory
-from chargehand.inventory.program import ProgramLimits
+from chargehand.inventory.program import ProgramLimits, Programs
 from chargehand.inventory.source import SourceReader
 from chargehand.inventory.varfiles import VarFiles
 from chargehand.inventory.variables import Variables
@@ -27,7 +27,7 @@ def load(
     *,
     base: Path,
     playbook_dir: Path | None = None,
-    run_programs: bool = True,
+    programs: Programs = "run",
     vault_passwords: Sequence[Secret] = (),
     program_timeout_s: float = 30.0,
     max_hosts: int = MAX_HOSTS,
@@ -38,8 +38,7 @@ def load(
         sources: Files, folders, programs, or host lists such as ``web1,web2``.
         base: What relative sources are relative to.
         playbook_dir: Its ``group_vars/`` and ``host_vars/`` override those beside the sources.
-        run_programs: Whether executable sources and inventory plugins may run; each that may not is a
-            warning, and its hosts are missing.
+        programs: What becomes of executable sources and inventory plugins.
         vault_passwords: Without any, ``!vault`` values stay `chargehand.document.Vaulted`.
         program_timeout_s: For each program.
         max_hosts: More are refused, before memory is spent on them.
@@ -53,8 +52,8 @@ def load(
     """
     draft = Draft(max_hosts)
     files = Files(base=base, vault_passwords=vault_passwords)
-    limits = ProgramLimits(timeout_s=program_timeout_s) if run_programs else None
-    reader = SourceReader(draft=draft, files=files, program_limits=limits)
+    limits = ProgramLimits(timeout_s=program_timeout_s)
+    reader = SourceReader(draft=draft, files=files, programs=programs, program_limits=limits)
     try:
         folders = [folder for source in sources if (folder := reader.read(source)) is not None]
         graph = settle(draft)

@@ -9,7 +9,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+Programs = Literal["run", "skip", "refuse"]
+"""What becomes of executable sources and inventory plugins: ``run`` them; ``skip`` them with a warning that
+their hosts are missing; or ``refuse`` the inventory, since half of one is none."""
+
+PROGRAM_RULE = "inventory-program"
 _STDERR_BYTES = 4096
 
 

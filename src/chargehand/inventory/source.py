@@ -10,13 +10,20 @@ from functools import partial
 from pathlib import Path
 
 from chargehand.document import YAML_11, Document, parse
-from chargehand.errors import InvalidError, Place, did_you_mean
+from chargehand.errors import InvalidError, Place, Problem, Severity, did_you_mean
 from chargehand.inventory.address import split_port
 from chargehand.inventory.draft import UNGROUPED, Draft
 from chargehand.inventory.files import Files, locate_in
 from chargehand.inventory.ini import begins_as_ini, read_ini
 from chargehand.inventory.listing import looks_like_listing, read_listing
-from chargehand.inventory.program import Program, ProgramError, ProgramLimits, is_program
+from chargehand.inventory.program import (
+    PROGRAM_RULE,
+    Program,
+    ProgramError,
+    ProgramLimits,
+    Programs,
+    is_program,
+)
 from chargehand.inventory.tree import Tree, read_tree
 
 _MAPPING = re.compile(r":(\s|\Z)|\{|\$ANSIBLE_VAULT;")  # without these a text is no YAML or JSON mapping
@@ -34,12 +41,14 @@ class SourceReader:
     Attributes:
         draft: What is added to; takes the problems too.
         files: Reads them.
-        program_limits: For executable inventories; None means that none is run.
+        programs: What becomes of executable inventories.
+        program_limits: For each of them.
     """
 
     draft: Draft
     files: Files
-    program_limits: ProgramLimits | None
+    programs: Programs
+    program_limits: ProgramLimits
 
     def read(self, source: str) -> Path | None:
         """Read one source; gives the folder whose ``group_vars/`` and ``host_vars/`` belong to it."""
@@ -96,12 +105,18 @@ class SourceReader:
             self.draft.problems.extend(error.problems)
 
     def _read_program(self, path: Path) -> None:
-        if self.program_limits is None:
-            message = "the inventory program was not run, so its hosts are missing here"
-            self.draft.warn(message, Place(self.files.shown(path)))
+        if self.programs != "run":
+            self._leave("the inventory program", Place(self.files.shown(path)))
             return
         program = Program([os.path.abspath(path)], self.program_limits)  # noqa: PTH100  # resolve() would follow links
         self._ask(program, ["--list"], path)
+
+    def _leave(self, what: str, place: Place) -> None:
+        """Tell of what is not run."""
+        severity: Severity = "warning" if self.programs == "skip" else "error"
+        message = f"{what} was not run, so its hosts are missing here"
+        hint = "if you trust it, --run-programs or the setting `run_programs` lets it run"
+        self.draft.problems.append(Problem(message, place, hint, PROGRAM_RULE, severity))
 
     def _ask(self, program: Program, arguments: list[str], path: Path) -> None:
         place = Place(self.files.shown(path))
@@ -162,9 +177,8 @@ class SourceReader:
     def _bridge_plugin(self, path: Path, plugin: str) -> None:
         """Let Ansible run one of its inventory plugins."""
         place = Place(self.files.shown(path), 1)
-        if self.program_limits is None:
-            message = f"the inventory plugin `{plugin}` was not run, so its hosts are missing here"
-            self.draft.warn(message, place)
+        if self.programs != "run":
+            self._leave(f"the inventory plugin `{plugin}`", place)
             return
         program = shutil.which(_BRIDGE)
         if program is None or plugin.rpartition(".")[2] == "constructed":
