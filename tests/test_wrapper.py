@@ -38,6 +38,7 @@ class Host:
         }
         self.inside: tuple[str, str] = ("", "")
         self.start_timeout_s = 30.0
+        self.work_folders: tuple[str, ...] = ()
 
     def open(self, request: str, *, pty: bool) -> LocalChannel:
         request = request.replace("/bin/sh", self.shell, 1)
@@ -46,7 +47,12 @@ class Host:
 
     def run(self, content: str | bytes, *, settle: bool = True, **limits: float) -> tuple[Ending, Heard]:
         content = content.encode() if isinstance(content, str) else content
-        settings = ConnectionSettings(provider="local", address="here", start_timeout_s=self.start_timeout_s)
+        settings = ConnectionSettings(
+            provider="local",
+            address="here",
+            start_timeout_s=self.start_timeout_s,
+            work_folders=self.work_folders,
+        )
         heard = Heard()
         with closing(Conduct(self.open, settings)) as conduct:
             ending = conduct.run(RenderedScript(content=content, **limits), heard, Stop())
@@ -184,6 +190,14 @@ def test_whatever_the_umask_the_folder_is_closed_and_the_script_keeps_it(host: H
     _, heard = host.run('umask; stat -c %a "${0%/*}" "$0"')
     assert heard.stdout.decode().split() == [f"0{mask}", "700", "600"]
     assert host.left() == []
+
+
+def test_a_work_folder_may_lie_in_the_home(host: Host) -> None:
+    (host.folder / "work dir").mkdir()
+    host.work_folders = ("~/nowhere", "~/work dir")
+    ending, heard = host.run('printf %s "$0"')
+    assert ending.exit_status == 0
+    assert heard.stdout.decode().startswith(f"{host.folder}/work dir/.chargehand-")
 
 
 @pytest.mark.parametrize("folder", ["", "relative", "-rf", "/nonexistent", "/dev/null", "/proc", "../.."])

@@ -70,5 +70,12 @@ class Wrapper:
             "argument": argument,
         }
         words = " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items())
-        folders = " ".join(shlex.quote(folder) for folder in self.folders)
+        folders = " ".join(_folder_word(folder) for folder in self.folders)
         return f"{self.greeting} set +aefuvx; unset line; {words} locale=${{3-}}; set -- {folders};"
+
+
+def _folder_word(folder: str) -> str:
+    """A folder as a word for the host's shell; ``~/`` is the effective user's home."""
+    if folder == "~" or folder.startswith("~/"):
+        return f'"${{HOME-}}"{shlex.quote(folder[1:])}'
+    return shlex.quote(folder)

@@ -47,19 +47,22 @@ class Files:
             problems = [self._rename(problem, path) for problem in error.problems]
             raise DocumentError(problems) from None
 
-    def read_lines(self, path: Path) -> str:
+    def read_source(self, path: Path) -> str:
         """The text of a source, whose comment lines may hold anything and are left out if they do.
 
         Raises:
             DocumentError: As of `read`; or the source is encrypted as a whole.
         """
+        text = self._read_lines(path)
+        if text.startswith(_VAULT_HEADER):
+            message = "an inventory source that is encrypted as a whole is not read"
+            hint = "encrypt its secret values with !vault, or files of group_vars/ and host_vars/"
+            raise DocumentError(Problem(message, Place(self.shown(path), 1), hint, "vault"))
+        return text
+
+    def _read_lines(self, path: Path) -> str:
         try:
-            text = self.read(path)
-            if text.startswith(_VAULT_HEADER):
-                message = "an inventory source that is encrypted as a whole is not read"
-                hint = "encrypt its secret values with !vault, or files of group_vars/ and host_vars/"
-                raise DocumentError(Problem(message, Place(self.shown(path), 1), hint, "vault"))
-            return text
+            return self.read(path)
         except DocumentError as error:
             if error.problems[0].rule != "encoding":
                 raise

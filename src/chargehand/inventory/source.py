@@ -100,7 +100,7 @@ class SourceReader:
             elif path.suffix in _TREE_ENDINGS:
                 self._read_tree_or_ini(path)
             else:
-                read_ini(self.draft, self.files.read_lines(path), self.files.shown(path))
+                read_ini(self.draft, self.files.read_source(path), self.files.shown(path))
         except InvalidError as error:
             self.draft.problems.extend(error.problems)
 
@@ -128,7 +128,7 @@ class SourceReader:
     def _read_toml(self, path: Path) -> None:
         place = Place(self.files.shown(path))
         try:
-            root = tomllib.loads(self.files.read(path))
+            root = tomllib.loads(self.files.read_source(path))
         except tomllib.TOMLDecodeError as error:
             self.draft.refuse(f"not valid TOML: {error}", place)
             return
@@ -136,7 +136,7 @@ class SourceReader:
 
     def _read_tree_or_ini(self, path: Path) -> None:
         """Read YAML or JSON when it is a mapping, INI when that makes sense of it, as Ansible would."""
-        text, shown = self.files.read_lines(path), self.files.shown(path)
+        text, shown = self.files.read_source(path), self.files.shown(path)
         if begins_as_ini(text) or not _MAPPING.search(text):
             read_ini(self.draft, text, shown)
             return
