@@ -1,0 +1,205 @@
+"""A user's repository on disk, and the command line run in it as its user would run it."""
+
+import json
+import os
+import pwd
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sshd import Sshd
+
+PROGRAM = str(Path(sys.executable).with_name("chargehand"))
+DEADLINE_S = 100
+OWN_NAME = pwd.getpwuid(os.geteuid()).pw_name
+LINES = ("SetEnv SHLVL=2",)
+"""For sshd: a bash that is not the outermost leaves the .bashrc of whoever runs the tests alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a command said and how it ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def document(self) -> Any:
+        """Its stdout as JSON."""
+        return json.loads(self.stdout)
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """The results of a run, by host, in the order in which they are told."""
+        return {result["host"]: result for result in self.document["results"]}
+
+    @property
+    def statuses(self) -> dict[str, str]:
+        """How every host ended."""
+        return {host: result["status"] for host, result in self.results.items()}
+
+
+class Repository:
+    """Job files, an inventory and a chargehand.toml that depends on nothing of whoever runs the tests.
+
+    Attributes:
+        root: Its folder.
+        work: Where hosts put scripts; empty when everything was cleaned up.
+        environ: The environment its commands get.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.work = root / "work"
+        self.environ: dict[str, str] = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(root),
+            "LANG": "C.UTF-8",
+        }
+        for folder in (self.root, self.root / "playbooks", self.work):
+            folder.mkdir()
+        self.settings()
+
+    def settings(self, **changes: object) -> None:
+        """Write chargehand.toml: no agent, no ssh_config, scripts below `work`."""
+        values: dict[str, object] = {
+            "inventory": ["inventory.json"],
+            "agent": False,
+            "ssh_config_file": "/dev/null",
+            "effective_user": OWN_NAME,
+            "remote_working_dir": str(self.work),
+        } | changes
+        lines = [f"{key} = {_toml(value)}" for key, value in values.items() if value is not None]
+        (self.root / "chargehand.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def hosts(self, variables: Mapping[str, Mapping[str, object]]) -> None:
+        """Write the inventory: hosts and their variables."""
+        path = self.root / "inventory.json"
+        path.write_text(json.dumps({"all": {"hosts": variables}}), encoding="utf-8")
+
+    def job(self, script: str = "true", *, name: str = "job", query: str = "*", **own: Any) -> Path:
+        """Write a job file; `own` keys stand outside of the job invocation, `parameters` inside."""
+        return self.jobs(job(script, name=name, query=query, **own), name=name)
+
+    def jobs(self, content: object, *, name: str = "job") -> Path:
+        """Write a job file of any content."""
+        path = self.root / "playbooks" / f"{name}.json"
+        path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+        return path
+
+    def chargehand(
+        self, *words: str | Path, environ: Mapping[str, str] | None = None, stdin: str | None = None
+    ) -> Answer:
+        """Run a command to its end."""
+        done = subprocess.run(
+            [PROGRAM, *map(str, words)],
+            cwd=self.root,
+            env=self.environ | (environ or {}),
+            input=stdin or "",
+            capture_output=True,
+            encoding="utf-8",
+            timeout=DEADLINE_S,
+            check=False,
+            start_new_session=True,  # no terminal to ask at
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return Answer(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+    def run(self, file: Path, *words: str | Path, environ: Mapping[str, str] | None = None) -> Answer:
+        """Run a job file and ask for JSON."""
+        return self.chargehand("run", file, *words, "-o", "json", environ=environ)
+
+    def render(self, file: Path, host: str) -> bytes:
+        """What `render` prints for a host, byte for byte."""
+        done = subprocess.run(
+            [PROGRAM, "render", str(file), "-l", host],
+            cwd=self.root,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            timeout=DEADLINE_S,
+            check=True,
+        )
+        return done.stdout
+
+    def start(self, *words: str | Path, **options: Any) -> "Running":
+        """Start a command."""
+        return Running(
+            subprocess.Popen(
+                [PROGRAM, *map(str, words)],
+                cwd=self.root,
+                env=self.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                start_new_session=True,
+                **options,
+            )
+        )
+
+    def left(self) -> list[str]:
+        """What hosts still keep of scripts."""
+        return [path.name for path in self.work.iterdir()]
+
+
+class Running:
+    """A command that runs; ended at the end of the ``with`` block."""
+
+    def __init__(self, program: subprocess.Popen[str]) -> None:
+        self.program = program
+
+    def __enter__(self) -> "Running":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self.program:
+            self.program.kill()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self.program.send_signal(number)
+
+    def answer(self, deadline_s: float = DEADLINE_S) -> Answer:
+        """Wait for its end."""
+        stdout, stderr = self.program.communicate(timeout=deadline_s)
+        return Answer(code=self.program.returncode, stdout=stdout, stderr=stderr)
+
+
+def job(
+    script: str = "true",
+    *,
+    name: str = "job",
+    query: str = "*",
+    parameters: Mapping[str, object] | None = None,
+    **own: object,
+) -> dict[str, object]:
+    """One job: a script in place on everybody who matches."""
+    body = {"targeting_type": "static_query", "search_query": query} | dict(parameters or {})
+    return {"name": name, "script": script, "job_invocation": body} | own
+
+
+def reached(sshd: Sshd, address: str | None = None, **more: object) -> dict[str, object]:
+    """The variables of a host that stands on that server."""
+    return {
+        "ansible_host": address or sshd.addresses[0],
+        "ansible_port": sshd.port,
+        "ansible_user": OWN_NAME,
+        "ansible_ssh_private_key_file": str(sshd.client_key),
+    } | more
+
+
+def loopback(count: int, first: int = 1) -> Sequence[str]:
+    """So many addresses of 127.0.0.0/8."""
+    return [f"127.77.{number // 250}.{number % 250 + 1}" for number in range(first, first + count)]
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
+    return json.dumps(value)
