@@ -94,14 +94,14 @@ def choose_hosts(
         NoHostMatchedError: Nobody is left, and the job does not allow that.
         PolicyError: More hosts than the job's ``max_targets``.
     """
-    query = invocation.targeting.search_query
+    query, zone = invocation.targeting.search_query, invocation.targeting.time_zone
     hosts = resolve(invocation.targeting, inventory, now=now, shuffle=shuffle)
     if not hosts and not invocation.allow_empty:
         raise NoHostMatchedError(f"no host matches `{query}` (`allow_empty: true` would allow that)")
     if selection.limit is not None:
-        hosts = narrow(hosts, selection.limit, inventory, now=now)
+        hosts = narrow(hosts, selection.limit, inventory, now=now, time_zone=zone)
     if selection.exclude is not None:
-        hosts = exclude(hosts, selection.exclude, inventory, now=now)
+        hosts = exclude(hosts, selection.exclude, inventory, now=now, time_zone=zone)
     if not hosts and not invocation.allow_empty:
         raise NoHostMatchedError(f"the limit leaves none of the hosts that match `{query}`")
     if invocation.max_targets is not None and len(hosts) > invocation.max_targets:

@@ -91,23 +91,29 @@ def related(own: str | None, asked: str | None) -> bool:
     return asked is None or own == asked or (own is not None and own.startswith(f"{asked}/"))
 
 
-def narrow(hosts: Iterable[Host], limit: str, inventory: Inventory, *, now: datetime) -> tuple[Host, ...]:
+def narrow(
+    hosts: Iterable[Host], limit: str, inventory: Inventory, *, now: datetime, time_zone: tzinfo = UTC
+) -> tuple[Host, ...]:
     """Those of `hosts` that a ``--limit`` names: a search query or an Ansible host pattern.
 
     Raises:
+        UnknownHostError: A word of the pattern names nothing.
         SearchError: The limit is neither.
     """
-    kept = {host.name for host in _named(limit, inventory, now)}
+    kept = {host.name for host in _named(limit, inventory, now, time_zone)}
     return tuple(host for host in hosts if host.name in kept)
 
 
-def exclude(hosts: Iterable[Host], excluded: str, inventory: Inventory, *, now: datetime) -> tuple[Host, ...]:
+def exclude(
+    hosts: Iterable[Host], excluded: str, inventory: Inventory, *, now: datetime, time_zone: tzinfo = UTC
+) -> tuple[Host, ...]:
     """`hosts` without those that an ``--exclude`` names; read as a ``--limit`` is.
 
     Raises:
+        UnknownHostError: A word of the pattern names nothing.
         SearchError: It is neither a query nor a pattern.
     """
-    dropped = {host.name for host in _named(excluded, inventory, now)}
+    dropped = {host.name for host in _named(excluded, inventory, now, time_zone)}
     return tuple(host for host in hosts if host.name not in dropped)
 
 
@@ -116,10 +122,10 @@ def query_for(names: Sequence[str]) -> str:
     return f"name ^ ({', '.join(map(_quoted, names))})"
 
 
-def _named(limit: str, inventory: Inventory, now: datetime) -> Sequence[Host]:
+def _named(limit: str, inventory: Inventory, now: datetime, time_zone: tzinfo) -> Sequence[Host]:
     pattern = limit.lstrip().startswith(("~", "@"))
     if not pattern and (limit.strip() == "*" or _QUERY.search(limit)):
-        return compile_query(limit, now=now).select(inventory)
+        return compile_query(limit, now=now, time_zone=time_zone).select(inventory)
     return inventory.match(limit)
 
 

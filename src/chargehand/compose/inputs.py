@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from chargehand.compose.catalogue import Overrides
 from chargehand.compose.findings import COMMAND_LINE, Findings
+from chargehand.document import Vaulted
 from chargehand.errors import Place
 from chargehand.reference import SecretReference, read_reference
 from chargehand.search import compile_query
@@ -79,7 +80,7 @@ def compose_inputs(
 def read_secret(findings: Findings, *path: str | int, plain_secrets: bool) -> SecretReference | None:
     """The secret reference at `path`; nothing when there is none, or none that is allowed."""
     value, place = findings.job.value(*path), findings.job.place(*path)
-    if value is None:
+    if not isinstance(value, str | Mapping | Vaulted):
         return None
     question = f"{path[-1]}: "
     return findings.attempt(
@@ -99,7 +100,7 @@ def _plain(findings: Findings, name: str) -> object:
     value = findings.job.value(*INPUTS, name)
     if isinstance(value, str | int | float):
         return findings.job.written(*INPUTS, name)
-    if value is not None:
+    if isinstance(value, Mapping | Vaulted):
         message = f"input `{name}` takes a plain value; only a hidden input takes a secret reference"
         findings.add(message, *INPUTS, name, hint="`hidden_value: true` in its template hides it")
     return value

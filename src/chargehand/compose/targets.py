@@ -96,9 +96,9 @@ def _targeting_type(findings: Findings) -> TargetingType | None:
 def _search_query(findings: Findings, zone: tzinfo, now: datetime) -> str | None:
     path = ("job_invocation", "search_query")
     query = findings.job.text(*path)
-    if query is None:
+    if not query:
         return None
-    if not query.strip():
+    if query.isspace():
         findings.add("the search query is empty", *path, hint="write `*` for every host")
         return None
     place = findings.job.place(*path)
