@@ -1,8 +1,8 @@
 """Composition: every case under `cases/compose/` is a job file, and what comes of it.
 
 A case is the job file itself, a line of three dashes, and what is expected: `problems` and `warnings` as
-``LINE:COLUMN part of the message | part of the hint``, in order and complete; or `values` of the invocation by
-attribute. `settings` and `overrides` may stand beside them.
+``LINE:COLUMN part of the message | part of the hint``, in order and complete; or `values` of the invocation
+by attribute. `settings` and `overrides` may stand beside them.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,7 @@
 """RenderedScript: the bytes that run on one host, and how they are to be run."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chargehand.connection import Become
 
@@ -12,12 +12,13 @@ class RenderedScript:
 
     Attributes:
         content: Exactly what arrives on the host; carriage returns and a missing last newline are kept.
+            Left out of a repr, since it may hold secrets.
         become: How the effective user is taken on; None runs it as the user who logged in.
         timeout_s: Seconds the script may run, from its start; None for ever.
         idle_timeout_s: Seconds it may stay silent; None for ever.
     """
 
-    content: bytes
+    content: bytes = field(repr=False)
     become: Become | None = None
     timeout_s: float | None = None
     idle_timeout_s: float | None = None
