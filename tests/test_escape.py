@@ -1,12 +1,13 @@
 """Nothing a host says is obeyed by a terminal."""
 
+import json
 import unicodedata
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chargehand.escape import escape, escape_bytes, escape_line
+from chargehand.escape import escape, escape_bytes, escape_json, escape_line
 
 BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
@@ -25,6 +26,15 @@ def obeyed(char: str) -> bool:
 def test_no_character_a_terminal_obeys_passes(text):
     assert not [char for char in escape(text) if obeyed(char) and char not in "\n\t"]
     assert not [char for char in escape_line(text) if obeyed(char)]
+
+
+@given(st.text(st.characters()))
+@example("\x9b31m\x7f\u202e")
+def test_json_means_the_same_and_no_terminal_obeys_it(text):
+    safe = escape_json(json.dumps({text: [text]}, indent=2, ensure_ascii=False))
+    assert json.loads(safe) == {text: [text]}
+    assert not [char for char in safe if obeyed(char) and char != "\n"]
+    safe.encode("utf-8")
 
 
 @given(st.binary())

@@ -1,7 +1,6 @@
 """Annotations: problems in the formats that continuous integration reads."""
 
 import hashlib
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,6 +9,7 @@ from xml.etree import ElementTree as ET
 
 from chargehand import __version__
 from chargehand.errors import Place, Problem
+from chargehand.report import dumps
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 FORMATS = ("json", "github", "sarif", "junit")
@@ -22,7 +22,7 @@ def annotate(problems: Sequence[Problem], files: Sequence[str], form: str) -> st
 
 def _json(problems: Sequence[Problem], files: Sequence[str]) -> str:
     found = [{**asdict(problem), "place": _place(problem.place)} for problem in problems]
-    return json.dumps({"files": list(files), "problems": found}, indent=2, ensure_ascii=False)
+    return dumps({"files": list(files), "problems": found})
 
 
 def _place(place: Place | None) -> dict[str, object] | None:
@@ -69,7 +69,7 @@ def _sarif(problems: Sequence[Problem], _files: Sequence[str]) -> str:
         "version": "2.1.0",
         "runs": [{"tool": {"driver": driver}, "results": [_sarif_result(problem) for problem in problems]}],
     }
-    return json.dumps(log, indent=2, ensure_ascii=False)
+    return dumps(log)
 
 
 def _sarif_result(problem: Problem) -> dict[str, object]:

@@ -9,6 +9,7 @@ _CONTROLS = [*range(0x20), *range(0x7F, 0xA0)]
 _BIDI = [0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
 _SEPARATORS = [0x2028, 0x2029]
 _SURROGATES = range(0xD800, 0xE000)
+_OBEYED = {*_CONTROLS, *_BIDI, *_SEPARATORS, *_SURROGATES}
 _KEPT = {ord("\n"), ord("\t")}
 
 
@@ -18,9 +19,8 @@ def _shown(code: int) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
-_TABLE = {
-    code: _shown(code) for code in (*_CONTROLS, *_BIDI, *_SEPARATORS, *_SURROGATES) if code not in _KEPT
-}
+_TABLE = {code: _shown(code) for code in _OBEYED - _KEPT}
+_JSON_TABLE = {code: f"\\u{code:04x}" for code in _OBEYED if code >= 0x20}
 _LINE_TABLE = {**_TABLE, ord("\n"): r"\n", ord("\t"): r"\t"}
 
 
@@ -32,6 +32,11 @@ def escape(text: str) -> str:
 def escape_line(text: str) -> str:
     """`text` as one line: new lines and tabs are shown as well."""
     return text.translate(_LINE_TABLE)
+
+
+def escape_json(text: str) -> str:
+    """JSON text that means the same, with every character a terminal obeys in JSON's own escape."""
+    return text.translate(_JSON_TABLE)
 
 
 def escape_bytes(chunk: bytes) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
 
+from chargehand.escape import escape_json
 from chargehand.result import CapturedOutput, HostResult, Status
 
 HIDDEN: Final = "*****"
@@ -147,11 +148,9 @@ def document(record: InvocationRecord) -> Json:
     return answer | _triggering(record) | {"results": _results(record)}
 
 
-def dumps(value: Mapping[str, object], *, indent: int | None = 2) -> str:
-    """`value` as JSON text that is valid UTF-8 whatever the strings in it hold."""
-    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
-    # A lone surrogate, as file systems hand them out, becomes the escape JSON has for it.
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+def dumps(value: object, *, indent: int | None = 2) -> str:
+    """`value` as JSON text: valid UTF-8 that no terminal obeys, whatever the strings in it hold."""
+    return escape_json(json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False))
 
 
 def host_result(result: HostResult) -> Json:

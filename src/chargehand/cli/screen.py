@@ -1,6 +1,5 @@
 """Screen: text to stdout and stderr, made safe for a terminal, in colour where that is wanted."""
 
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ import click
 
 from chargehand.errors import Problem
 from chargehand.escape import escape, escape_bytes, escape_line
+from chargehand.report import dumps
 
 STDOUT_CLOSED = 141
 
@@ -23,13 +23,7 @@ def say(text: str) -> None:
 
 def say_json(value: object) -> None:
     """A result as one JSON document on stdout."""
-    click.echo(json_text(value))
-
-
-def json_text(value: object) -> str:
-    """A value as JSON for people and programs."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    return text.encode("utf-8", "backslashreplace").decode()  # a lone surrogate becomes JSON's escape
+    click.echo(dumps(value))
 
 
 def say_bytes(content: bytes) -> None:

@@ -12,11 +12,12 @@ from chargehand.cli.requests import LaunchRequest
 from chargehand.errors import Problem
 from chargehand.event import Notice, Observer
 from chargehand.ndjson import EventWriter
+from chargehand.plain import PlainDisplay
 from chargehand.plan import Plan
 from chargehand.project import Project
 from chargehand.recap import recap
-from chargehand.report import Json, document
-from chargehand.terminal import display_for
+from chargehand.report import Json, document, dumps
+from chargehand.terminal import Display, display_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Telling:
     def run(self, project: Project, plan: Plan) -> int:
         """Carry one plan out and tell of it; its exit code."""
         number = project.next_number()
-        display = display_for(sys.stderr, os.environ, verbosity=self._verbosity)
+        display = self._display()
         observers: list[Observer] = [display]
         if self._output == "ndjson":
             observers.append(EventWriter(number, self._write))
@@ -80,8 +81,14 @@ class Telling:
         """Tell what is told only at the end; the exit code of everything."""
         if self._output == "json":
             one = len(self._documents) == 1
-            self._write(screen.json_text(self._documents[0] if one else self._documents) + "\n")
+            self._write(dumps(self._documents[0] if one else self._documents) + "\n")
         return code or (screen.STDOUT_CLOSED if self._stdout_closed else 0)
+
+    def _display(self) -> Display:
+        """How it goes, on stderr; no live region where events are written to the same terminal."""
+        if self._output == "ndjson" and sys.stdout.isatty():
+            return PlainDisplay(sys.stderr, verbosity=self._verbosity)
+        return display_for(sys.stderr, os.environ, verbosity=self._verbosity)
 
     def _write(self, text: str) -> None:
         if self._stdout_closed:
