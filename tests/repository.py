@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sshd import Sshd
+from sshd import Sshd, wait_until
 
 PROGRAM = str(Path(sys.executable).with_name("chargehand"))
 DEADLINE_S = 100
@@ -127,21 +127,9 @@ class Repository:
         )
         return done.stdout
 
-    def start(self, *words: str | Path, **options: Any) -> "Running":
+    def start(self, *words: str | Path) -> "Running":
         """Start a command."""
-        return Running(
-            subprocess.Popen(
-                [PROGRAM, *map(str, words)],
-                cwd=self.root,
-                env=self.environ,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                encoding="utf-8",
-                start_new_session=True,
-                **options,
-            )
-        )
+        return Running([PROGRAM, *map(str, words)], self.root, self.environ)
 
     def left(self) -> list[str]:
         """What hosts still keep of scripts."""
@@ -151,24 +139,44 @@ class Repository:
 class Running:
     """A command that runs; ended at the end of the ``with`` block."""
 
-    def __init__(self, program: subprocess.Popen[str]) -> None:
-        self.program = program
+    def __init__(self, command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> None:
+        self._stdout, self._stderr = folder / "stdout", folder / "stderr"
+        with self._stdout.open("wb") as stdout, self._stderr.open("wb") as stderr:
+            self._program = subprocess.Popen(
+                command,
+                cwd=folder,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+            )
 
     def __enter__(self) -> "Running":
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self.program:
-            self.program.kill()
+        with self._program:
+            self._program.kill()
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
-        self.program.send_signal(number)
+        self._program.send_signal(number)
 
-    def answer(self, deadline_s: float = DEADLINE_S) -> Answer:
+    def await_told(self, words: str) -> None:
+        """Wait until it said something on stderr."""
+        wait_until(lambda: words in self._stderr.read_text(encoding="utf-8"), 60, f"`{words}` is said")
+
+    def answer(self) -> Answer:
         """Wait for its end."""
-        stdout, stderr = self.program.communicate(timeout=deadline_s)
-        return Answer(code=self.program.returncode, stdout=stdout, stderr=stderr)
+        code = self._program.wait(DEADLINE_S)
+        answer = Answer(
+            code=code,
+            stdout=self._stdout.read_text(encoding="utf-8"),
+            stderr=self._stderr.read_text(encoding="utf-8"),
+        )
+        assert "Traceback" not in answer.stderr, answer.stderr
+        return answer
 
 
 def job(
@@ -192,6 +200,14 @@ def reached(sshd: Sshd, address: str | None = None, **more: object) -> dict[str,
         "ansible_user": OWN_NAME,
         "ansible_ssh_private_key_file": str(sshd.client_key),
     } | more
+
+
+def is_running(pid: str) -> bool:
+    """Whether a process runs; a zombie that nobody fetched does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def loopback(count: int, first: int = 1) -> Sequence[str]:

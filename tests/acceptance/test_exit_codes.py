@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chargehand import Project
-from repository import LINES, Repository, reached
+from repository import LINES, Repository, is_running, reached
 from sshd import Sshd, wait_until
 
 pytestmark = pytest.mark.sshd
@@ -71,7 +71,7 @@ def test_9_when_the_deadline_passed_and_nothing_is_left_running(hosts: Hosts, tm
     answer = repository.run(repository.job(script, deadline="4s", parameters=one_at_a_time))
     assert answer.code == 9
     assert answer.statuses == {"web1": "timed_out", "web2": "skipped"}
-    assert not Path(f"/proc/{pid.read_text().strip()}").exists()
+    assert not is_running(pid.read_text().strip())
     assert repository.left() == []
 
 
@@ -100,7 +100,7 @@ def test_13_when_a_connection_is_cut_in_the_middle_of_a_script(
     assert answer.code == 13
     assert answer.statuses == {"web1": "unknown"}
     pid = started.read_text().strip()
-    wait_until(lambda: not Path(f"/proc/{pid}").exists(), what="the script ends with its connection")
+    wait_until(lambda: not is_running(pid), what="the script ends with its connection")
 
 
 def test_the_python_api_gives_the_same_result_and_exit_code(hosts: Hosts) -> None:
