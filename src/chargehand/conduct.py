@@ -6,6 +6,7 @@ Used by every session that reaches a host by running a command on it.
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from chargehand.become import needs_terminal
@@ -29,17 +30,26 @@ _PIECE: Final = 65536
 
 
 class Conduct:
-    """Runs a script over channels of one connection; `run`, `settle`, `close` are those of a session."""
+    """Runs a script over channels of one connection; `run`, `settle`, `close` are those of a session.
+
+    Args:
+        opener: Opens a channel and starts a request on it.
+        settings: How the host is reached.
+        user: Who is logged in; a script that is to run as that user takes no switch.
+        clock: Seconds that never go back.
+    """
 
     def __init__(
         self,
         opener: ChannelOpener,
         settings: ConnectionSettings,
         *,
+        user: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._open = opener
         self._settings = settings
+        self._user = user
         self._clock = clock
         self._channel: Channel | None = None
         self._protocol: StartProtocol | None = None
@@ -47,6 +57,8 @@ class Conduct:
     def run(self, script: RenderedScript, watcher: Watcher, stop: Stop) -> Ending:
         """Run a script at most once; see `Session.run`."""
         stop.listen(self._wake)
+        if script.become is not None and script.become.user == self._user:
+            script = replace(script, become=None)
         pty = needs_terminal(script.become)
         try:
             return self._attempt(script, watcher, stop, pty=pty)

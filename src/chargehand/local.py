@@ -44,7 +44,7 @@ class LocalProvider:
                 f"local scripts run as {account.pw_name}, not {settings.user}; set effective_user instead"
             )
             raise Unreachable("auth", reason)
-        return LocalSession(self, settings, login_environment(os.environ, account))
+        return LocalSession(self, settings, account)
 
     def close(self) -> None:
         """Wait for wrappers that still stop a script."""
@@ -68,11 +68,11 @@ class LocalSession:
     """One session on this machine."""
 
     def __init__(
-        self, provider: LocalProvider, settings: ConnectionSettings, environment: Mapping[str, str]
+        self, provider: LocalProvider, settings: ConnectionSettings, account: pwd.struct_passwd
     ) -> None:
         self._provider = provider
-        self._environment = environment
-        self._conduct = Conduct(self._start, settings)
+        self._environment = login_environment(os.environ, account)
+        self._conduct = Conduct(self._start, settings, user=account.pw_name)
 
     def run(self, script: RenderedScript, watcher: Watcher, stop: Stop) -> Ending:
         """See `Session.run`."""

@@ -14,7 +14,7 @@ class SshSession:
     def __init__(self, link: Link, settings: ConnectionSettings) -> None:
         self._link = link
         self._settings = settings
-        self._conduct = Conduct(self.start, settings)
+        self._conduct = Conduct(self.start, settings, user=link.connection.user)
 
     def run(self, script: RenderedScript, watcher: Watcher, stop: Stop) -> Ending:
         """Run a script at most once, to its end."""
