@@ -1,11 +1,10 @@
 """Nothing is connected to when anything is invalid, and nobody is run on who was not meant."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from repository import LINES, Answer, Repository, job, reached
+from repository import Answer, Repository, job, reached
 from sshd import Sshd
 
 pytestmark = pytest.mark.sshd
@@ -14,19 +13,18 @@ Alone = Callable[..., Answer]
 
 
 @pytest.fixture
-def alone(repository: Repository, tmp_path: Any) -> Any:
-    """Runs a job file against a server of its own, and makes sure that nobody knocked there."""
-    with Sshd(tmp_path / "sshd", lines=LINES) as sshd:
-        repository.settings(known_hosts_files=[str(sshd.known_hosts)])
+def alone(repository: Repository, sshd: Sshd) -> Alone:
+    """Runs a job file, and makes sure by the server's log that nobody knocked there."""
+    repository.settings(known_hosts_files=[str(sshd.known_hosts)])
 
-        def run(content: object, *words: str, **variables: object) -> Answer:
-            repository.hosts({"web1": reached(sshd), "web2": reached(sshd, **variables)})
-            before = sshd.log().count("Connection from")
-            answer = repository.run(repository.jobs(content), *words)
-            assert sshd.log().count("Connection from") == before
-            return answer
+    def run(content: object, *words: str, **variables: object) -> Answer:
+        repository.hosts({"web1": reached(sshd), "web2": reached(sshd, **variables)})
+        before = sshd.log()
+        answer = repository.run(repository.jobs(content), *words)
+        assert "Connection from" not in sshd.log().removeprefix(before)
+        return answer
 
-        yield run
+    return run
 
 
 def fails(answer: Answer, code: int, *said: str) -> None:

@@ -72,6 +72,18 @@ def test_a_signal_ends_everything_on_every_host(
     assert repository.left() == []
 
 
+def test_a_terminal_that_goes_away_ends_everything_too(hosts: Hosts, pids: Pids) -> None:
+    repository = hosts("web1")
+    file = repository.job(OBEDIENT.replace("{pids}", str(pids.file)))
+    with repository.start("run", file, "-o", "json") as running:
+        pids.await_all(1)
+        running.signal(signal.SIGHUP)
+        answer = running.answer()
+    assert answer.code == 129
+    assert answer.statuses == {"web1": "cancelled"}
+    assert (pids.alive(), repository.left()) == ([], [])
+
+
 def test_a_second_interrupt_leaves_at_once_and_the_host_ends_it_alone(hosts: Hosts, pids: Pids) -> None:
     repository = hosts("web1")
     with repository.start(
