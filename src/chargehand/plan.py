@@ -5,7 +5,7 @@ connects to anything.
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -86,8 +86,17 @@ def choose_hosts(
     *,
     now: datetime,
     shuffle: random.Random,
+    candidates: Iterable[Host] | None = None,
 ) -> tuple[Host, ...]:
     """The hosts of an invocation, in order, as far as the command line keeps them.
+
+    Args:
+        invocation: Whose hosts.
+        inventory: Where a limit looks names up.
+        selection: What the command line keeps.
+        now: For dates in queries.
+        shuffle: For a random order.
+        candidates: The hosts to choose from; None means the whole inventory.
 
     Raises:
         SearchError: A limit is neither a query nor a pattern.
@@ -95,7 +104,8 @@ def choose_hosts(
         PolicyError: More hosts than the job's ``max_targets``.
     """
     query, zone = invocation.targeting.search_query, invocation.targeting.time_zone
-    hosts = resolve(invocation.targeting, inventory, now=now, shuffle=shuffle)
+    everybody = inventory if candidates is None else candidates
+    hosts = resolve(invocation.targeting, everybody, now=now, shuffle=shuffle)
     if not hosts and not invocation.allow_empty:
         raise NoHostMatchedError(f"no host matches `{query}` (`allow_empty: true` would allow that)")
     if selection.limit is not None:

@@ -63,7 +63,7 @@ class Targeting:
 
 
 def resolve(
-    targeting: Targeting, inventory: Inventory, *, now: datetime, shuffle: random.Random
+    targeting: Targeting, inventory: Iterable[Host], *, now: datetime, shuffle: random.Random
 ) -> tuple[Host, ...]:
     """The hosts of a targeting in the order in which they are started: by name, or shuffled.
 
@@ -71,19 +71,16 @@ def resolve(
         SearchError: The query is not understood.
     """
     search = compile_query(targeting.search_query, now=now, time_zone=targeting.time_zone)
-    hosts = sorted(search.select(visible(inventory, targeting.within)), key=lambda host: (host.name, host.id))
+    seen = (host for host in inventory if is_visible(host, targeting.within))
+    hosts = sorted(search.select(seen), key=lambda host: (host.name, host.id))
     if targeting.randomized_ordering:
         shuffle.shuffle(hosts)
     return tuple(hosts)
 
 
-def visible(inventory: Inventory, within: Within) -> list[Host]:
-    """The hosts of the inventory that belong to a location and an organization."""
-    return [
-        host
-        for host in inventory
-        if related(host.location, within.location) and related(host.organization, within.organization)
-    ]
+def is_visible(host: Host, within: Within) -> bool:
+    """Whether a host belongs to a location and an organization."""
+    return related(host.location, within.location) and related(host.organization, within.organization)
 
 
 def related(own: str | None, asked: str | None) -> bool:

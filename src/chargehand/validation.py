@@ -4,22 +4,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from random import Random
 
 from chargehand import schema
 from chargehand.compose import HOST_RULE, NO_OVERRIDES, Catalogue, Overrides, compose, in_order
 from chargehand.document import load
-from chargehand.errors import ChargehandError, InvalidError, NoHostMatchedError, Problem, Severity
-from chargehand.hostset import fold
+from chargehand.errors import InvalidError, Problem
 from chargehand.inventory import PROGRAM_RULE
 from chargehand.invocation import JobInvocation
 from chargehand.job import Job, read_jobs
-from chargehand.plan import EVERY_HOST, choose_hosts, make_plan
+from chargehand.rehearsal import rehearse
 from chargehand.render.limits import PREVIEW_LIMITS
-from chargehand.render.lint import lint
 from chargehand.render.renderer import Renderer
 
-_ANY_ORDER = Random(0)  # noqa: S311 - whoever is rendered first does not matter
+_MOST_PROBLEMS = 200  # looking for near names takes its time, and nobody reads more
 _HOST_RULES = (HOST_RULE, "location", "organization")
 
 
@@ -88,7 +85,7 @@ def validate_files(
     *,
     now: datetime,
 ) -> Validation:
-    """Check the jobs of some files as far as that is possible offline; every host of every job is rendered.
+    """Check the jobs of some files as far as that is possible offline, every script included.
 
     Hosts that an inventory program would have named are nobody's mistake: what depends on them is
     a warning.
@@ -119,38 +116,14 @@ def compose_all(
     invocations: list[JobInvocation] = []
     problems: list[Problem] = []
     for job in jobs:
+        if len(problems) >= _MOST_PROBLEMS:
+            problems.append(job.problem("this job and those after it were not looked at: too many problems"))
+            break
         try:
             invocations.append(compose(job, catalogue, now=now, overrides=overrides))
         except InvalidError as error:
             problems += error.problems
     return invocations, problems
-
-
-def rehearse(
-    invocations: Sequence[JobInvocation], catalogue: Catalogue, renderer: Renderer, *, now: datetime
-) -> tuple[int, list[Problem]]:
-    """Render every host of every invocation; how many scripts came out, and what is wrong with the others."""
-    rendered = 0
-    problems: list[Problem] = []
-    for template in dict.fromkeys(each.template for each in invocations):
-        problems += lint(template, catalogue.templates)
-    for invocation in invocations:
-        problems += invocation.warnings
-        try:
-            hosts = choose_hosts(invocation, catalogue.inventory, EVERY_HOST, now=now, shuffle=_ANY_ORDER)
-            plan = make_plan(invocation, hosts, catalogue.inventory, renderer, catalogue.settings)
-        except InvalidError as error:
-            problems += error.problems
-            continue
-        except ChargehandError as error:
-            problems.append(_doubt(invocation, error))
-            continue
-        problems += plan.warnings
-        rendered += sum(share.script is not None for share in plan.template_invocations)
-        for problem, names in plan.troubles.items():
-            where = f" ({fold(names)})" if len(names) < len(hosts) else " (every host)"
-            problems.append(replace(problem, message=problem.message + where))
-    return rendered, problems
 
 
 def _without_programs(problem: Problem) -> Problem:
@@ -159,9 +132,3 @@ def _without_programs(problem: Problem) -> Problem:
         return problem
     message = f"{problem.message}, unless an inventory program that was not run knows it"
     return replace(problem, message=message, severity="warning")
-
-
-def _doubt(invocation: JobInvocation, error: ChargehandError) -> Problem:
-    """A job that would end before it reaches a host: matching nobody may be meant, too many never is."""
-    severity: Severity = "warning" if isinstance(error, NoHostMatchedError) else "error"
-    return Problem(str(error), invocation.job.place("job_invocation"), rule="targeting", severity=severity)

@@ -1,7 +1,6 @@
 """Where a job runs: location and organization, the kind of targeting, and the one way hosts are chosen."""
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime, tzinfo
 
 from chargehand.bookmark import Bookmark
@@ -9,8 +8,9 @@ from chargehand.compose.catalogue import Catalogue
 from chargehand.compose.findings import Findings
 from chargehand.errors import did_you_mean
 from chargehand.host import Host
+from chargehand.inventory import Inventory
 from chargehand.search import compile_query
-from chargehand.targeting import Targeting, TargetingType, Within, query_for, visible
+from chargehand.targeting import Targeting, TargetingType, Within, is_visible, query_for
 from chargehand.taxonomy import Taxonomies, Taxonomy
 
 HOST_RULE = "host"
@@ -19,9 +19,9 @@ _TARGETS = (
     ("job_invocation", "bookmark_id"),
     ("job_invocation", "host_ids"),
 )
-_ID = re.compile(r"[0-9]{1,18}")
 _LISTED = "`chargehand hosts -o json` lists names and ids"
-_MOST_SUGGESTIONS = 5  # looking for a near name among very many hosts takes its time
+_MOST_SUGGESTIONS = 3  # looking for a near name takes its time
+_MOST_NAMES = 2000
 
 
 def compose_taxonomies(findings: Findings, taxonomies: Taxonomies) -> tuple[Taxonomy | None, Taxonomy | None]:
@@ -58,7 +58,7 @@ def compose_targeting(
     queries = (
         _search_query(findings, zone, now),
         bookmark.query if bookmark else None,
-        _query_for_hosts(findings, catalogue, seen),
+        _query_for_hosts(findings, catalogue.inventory, seen),
     )
     query = next((query for query in queries if query is not None), None)
     if query is None or targeting_type is None:
@@ -115,46 +115,32 @@ def _bookmark(findings: Findings, catalogue: Catalogue) -> Bookmark | None:
     return None if wanted is None else findings.attempt(lambda: catalogue.bookmarks.find(wanted), *path)
 
 
-def _query_for_hosts(findings: Findings, catalogue: Catalogue, part: Within) -> str | None:
+def _query_for_hosts(findings: Findings, inventory: Inventory, part: Within) -> str | None:
     """The query that means the hosts of ``host_ids``; each one that is not there is told."""
-    wanted = findings.job.items("job_invocation", "host_ids")
-    everybody = _Directory(catalogue.inventory)
-    seen = _Directory(visible(catalogue.inventory, part))
     names: dict[str, None] = {}
     missing = 0
-    for number, called in enumerate(wanted):
-        if (host := seen.find(called)) is not None:
+    for number, called in enumerate(findings.job.items("job_invocation", "host_ids")):
+        if not isinstance(called, int | str):
+            continue
+        host = inventory.find(called)
+        if host is not None and is_visible(host, part):
             names[host.name] = None
             continue
-        missing += 1
-        if (hidden := everybody.find(called)) is not None:
-            message = f"host `{hidden.name}` is not of the job's location and organization"
-            hint = f"it is of {_whereabouts(hidden)}"
+        if host is not None:
+            message = f"host `{host.name}` is not of the job's location and organization"
+            hint = f"it is of {_whereabouts(host)}"
         else:
+            missing += 1
             message = f"no host with the {'id' if isinstance(called, int) else 'name or id'} `{called}`"
-            hint = seen.nearest(called) if missing <= _MOST_SUGGESTIONS else _LISTED
+            hint = _nearest(called, inventory) if missing <= _MOST_SUGGESTIONS else _LISTED
         findings.add(message, "job_invocation", "host_ids", number, hint=hint, rule=HOST_RULE)
     return query_for(list(names)) if names else None
 
 
-class _Directory:
-    """Hosts by name and by id."""
-
-    def __init__(self, hosts: Iterable[Host]) -> None:
-        self._by_name = {host.name: host for host in hosts}
-        self._by_id = {host.id: host for host in self._by_name.values()}
-
-    def find(self, called: object) -> Host | None:
-        """The host with this id, or this name, or the id that this text of digits is."""
-        if isinstance(called, int):
-            return self._by_id.get(called)
-        text = str(called)
-        number = int(text) if _ID.fullmatch(text) else None
-        return self._by_name.get(text) or (self._by_id.get(number) if number is not None else None)
-
-    def nearest(self, called: object) -> str:
-        """What may have been meant."""
-        return did_you_mean(str(called), self._by_name) or _LISTED
+def _nearest(called: int | str, inventory: Inventory) -> str:
+    """What may have been meant, looked for among the first of very many hosts."""
+    names = [host.name for host in inventory.hosts[:_MOST_NAMES]]
+    return did_you_mean(str(called), names) or _LISTED
 
 
 def _whereabouts(host: Host) -> str:

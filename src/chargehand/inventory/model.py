@@ -15,6 +15,7 @@ from chargehand.inventory.pattern import Names, match_names
 from chargehand.search import compile_query
 from chargehand.secret import MASKED, Secret
 
+_ID = re.compile(r"[0-9]{1,18}")
 _SECRET_NAME = re.compile(
     r"pass(word|wd|phrase)?(_|$)|secret|token|private_key(?!_file)|api_?key", re.IGNORECASE
 )
@@ -66,9 +67,11 @@ class Inventory:
     levels: Callable[[str], Iterable[Level]] = field(repr=False)
     everybody: Mapping[str, object] = field(repr=False, default_factory=dict)
     _by_name: Mapping[str, Host] = field(init=False, repr=False)
+    _by_id: Mapping[int, Host] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_name", {host.name: host for host in self.hosts})
+        object.__setattr__(self, "_by_id", {host.id: host for host in self.hosts})
 
     def __iter__(self) -> Iterator[Host]:
         return iter(self.hosts)
@@ -81,6 +84,13 @@ class Inventory:
 
     def __getitem__(self, name: str) -> Host:
         return self._by_name[name]
+
+    def find(self, called: int | str) -> Host | None:
+        """The host with this id, or this name, or the id that this text of digits is."""
+        if isinstance(called, int):
+            return self._by_id.get(called)
+        number = int(called) if _ID.fullmatch(called) else None
+        return self._by_name.get(called) or (None if number is None else self._by_id.get(number))
 
     def search(self, query: str, now: datetime | None = None) -> list[Host]:
         """Hosts that meet a search query, in inventory order.
