@@ -91,5 +91,10 @@ def test_no_host_is_lost_to_a_server_with_the_usual_limits(
         hosts = zip(names(100), addresses, strict=True)
         repository.hosts({name: reached(sshd, address) for name, address in hosts})
         answer = repository.run(repository.job(parameters={"concurrency_control": {"concurrency_level": 50}}))
+        turned_away = sshd.log().count("past MaxStartups")
     assert set(answer.statuses.values()) == {"succeeded"}, answer.stderr
     assert (answer.code, len(answer.results)) == (0, 100)
+    if len(several) == 1:
+        assert turned_away < 10, "one address is hardly ever asked for more than it takes"
+    else:
+        assert turned_away, "a server of many addresses is, and turned away none for good"
