@@ -3,8 +3,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from chargehand.annotations import FORMATS, annotate
 from chargehand.errors import Place, Problem
+from chargehand.report.annotations import FORMATS, annotate
 
 WRONG = Problem(
     "50% is, no: number\nand more",

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from chargehand.backlog import Backlog
 from chargehand.connection import ConnectionSettings
 from chargehand.event import Event, HostFinished, HostOutput, Notice
 from chargehand.limits import Limits
+from chargehand.report.backlog import Backlog
 from chargehand.result import HostResult, Status
 from chargehand.runner import Runner
 from chargehand.script import RenderedScript

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from chargehand.become import Marks, compose_request
 from chargehand.connection import Become, BecomeMethod
 from chargehand.provider import Ending, NotStarted, Stop, Unreachable
 from chargehand.script import RenderedScript
 from chargehand.secret import Secret
 from chargehand.ssh import SshProvider
+from chargehand.start.become import Marks, compose_request
 from heard import Heard
 from sshd import Account, Sshd, wait_until
 

@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 import pytest
 
-from chargehand.channel import ConnectionLost, Received
-from chargehand.conduct import CONFIRM_S, Conduct
 from chargehand.connection import Become, ConnectionSettings
 from chargehand.provider import Ending, NotStarted, Stop
 from chargehand.script import RenderedScript
 from chargehand.secret import Secret
-from chargehand.wrapper import GRACE_S
+from chargehand.start.channel import ConnectionLost, Received
+from chargehand.start.conduct import CONFIRM_S, Conduct
+from chargehand.start.wrapper import GRACE_S
 from heard import Heard
 
 SETTINGS = ConnectionSettings(address="web1", start_timeout_s=30)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chargehand.escape import escape, escape_bytes, escape_json, escape_line
+from chargehand.report.escape import escape, escape_bytes, escape_json, escape_line
 
 BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargehand.lines import LINE_CHARACTERS, LineReader
+from chargehand.report.lines import LINE_CHARACTERS, LineReader
 
 
 @given(chunks=st.lists(st.binary(max_size=20), max_size=12))

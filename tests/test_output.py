@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chargehand.output import Capture
+from chargehand.runner.output import Capture
 
 SPOOL_IN_64_KIB = """
 import resource, sys
 from pathlib import Path
-from chargehand.output import Capture
+from chargehand.runner.output import Capture
 resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
 import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 folder = Path(sys.argv[1])

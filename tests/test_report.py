@@ -19,8 +19,8 @@ from chargehand.event import (
     RunFinished,
     RunStarted,
 )
-from chargehand.ndjson import EventWriter
-from chargehand.report import InputRecord, InvocationRecord, TargetingRecord, document, dumps
+from chargehand.report.invocation import InputRecord, InvocationRecord, TargetingRecord, document, dumps
+from chargehand.report.ndjson import EventWriter
 from chargehand.result import CapturedOutput, HostResult, JobResult, Status
 
 SEED = json.loads((Path(__file__).parent / "cases/report/seed_response.json").read_text())

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chargehand.connection import ConnectionSettings
-from chargehand.descriptors import affordable
 from chargehand.errors import UsageError
 from chargehand.event import (
     Event,
@@ -25,10 +24,11 @@ from chargehand.event import (
     RunStarted,
 )
 from chargehand.limits import Limits, Retry, split_waves
-from chargehand.outcome import outcome_of
 from chargehand.provider import Ending, NotStarted, Stop, Unreachable, find_provider
 from chargehand.result import JobResult, Status
 from chargehand.runner import Runner
+from chargehand.runner.descriptors import affordable
+from chargehand.runner.outcome import outcome_of
 from chargehand.script import RenderedScript
 from chargehand.secret import Secret
 from chargehand.share import TemplateInvocation, Trouble
@@ -583,7 +583,7 @@ def test_fewer_hosts_at_once_when_few_files_may_be_open(wanted, free, expected):
 
 
 def test_a_reduced_concurrency_is_told(run, heard, monkeypatch):
-    monkeypatch.setattr("chargehand.descriptors.free_descriptors", lambda: 64 + 2 * 6)
+    monkeypatch.setattr("chargehand.runner.descriptors.free_descriptors", lambda: 64 + 2 * 6)
     provider = ScriptedProvider(otherwise=Act(takes_s=0.01))
     run(provider, [share(name) for name in names(6)], concurrency_level=6)
     assert provider.doors.at_once == 2

@@ -20,7 +20,9 @@ def test_a_project_without_a_file_has_the_defaults(tmp_path):
 
 
 def test_values_are_taken_over_as_written():
-    settings = read_settings('ssh_user = "ops"\nssh_port = 2222\ninventory = ["a", "b"]\nconnect_timeout = 2.5\n')
+    settings = read_settings(
+        'ssh_user = "ops"\nssh_port = 2222\ninventory = ["a", "b"]\nconnect_timeout = 2.5\n'
+    )
     expected = ("ops", 2222, ("a", "b"), 2.5)
     assert (settings.ssh_user, settings.ssh_port, settings.inventory, settings.connect_timeout) == expected
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from chargehand.connection import Become, BecomeMethod
 from chargehand.provider import NotStarted
-from chargehand.record import Record, RecordReader
 from chargehand.script import RenderedScript
 from chargehand.secret import Secret
-from chargehand.start import NOISE_BYTES, Ended, Output, Phase, Started, StartProtocol, read_end
+from chargehand.start.protocol import NOISE_BYTES, Ended, Output, Phase, Started, StartProtocol, read_end
+from chargehand.start.record import Record, RecordReader
 
 PASSWORD = "canary-Pa55word"
 ROOT = Become(user="root", password=Secret(PASSWORD))

@@ -19,12 +19,12 @@ from chargehand.event import (
     RunFinished,
     RunStarted,
 )
-from chargehand.output import Capture
-from chargehand.plain import PlainDisplay
-from chargehand.progress import Progress
-from chargehand.recap import MAX_LINES, recap, span
+from chargehand.report.plain import PlainDisplay
+from chargehand.report.progress import Progress
+from chargehand.report.recap import MAX_LINES, recap, span
+from chargehand.report.terminal import LiveDisplay, display_for
 from chargehand.result import CapturedOutput, HostResult, JobResult, Status
-from chargehand.terminal import LiveDisplay, display_for
+from chargehand.runner.output import Capture
 
 CASES = Path(__file__).parent / "cases/terminal"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

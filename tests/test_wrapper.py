@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from chargehand.channel import ConnectionLost
-from chargehand.conduct import Conduct
 from chargehand.connection import ConnectionSettings
 from chargehand.local import LocalChannel, LocalProvider
 from chargehand.provider import Ending, NotStarted, Stop
 from chargehand.script import RenderedScript
-from chargehand.wrapper import Wrapper, join_lines
+from chargehand.start.channel import ConnectionLost
+from chargehand.start.conduct import Conduct
+from chargehand.start.wrapper import Wrapper, join_lines
 from heard import Heard
 from sshd import wait_until
 
@@ -344,7 +344,9 @@ def test_folders_forgotten_for_a_week_are_removed_and_younger_ones_are_not(host:
 @pytest.mark.parametrize("there", ["folder", "link", "file"])
 def test_what_is_there_already_is_never_used(host: Host, monkeypatch: pytest.MonkeyPatch, there: str) -> None:
     """Even if somebody guessed the name, which is random."""
-    monkeypatch.setattr("chargehand.start.secrets.token_hex", lambda size: "0123456789abcdef"[:size] * 2)
+    monkeypatch.setattr(
+        "chargehand.start.protocol.secrets.token_hex", lambda size: "0123456789abcdef"[:size] * 2
+    )
     target = host.folder.parent / "target"
     target.mkdir(mode=0o777)
     guessed = host.folder / f".chargehand-{'0123456789abcdef' * 2}"

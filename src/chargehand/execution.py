@@ -11,7 +11,7 @@ from pathlib import Path
 from chargehand.errors import UsageError
 from chargehand.event import Observer
 from chargehand.plan import Plan
-from chargehand.report import InputRecord, InvocationRecord, TargetingRecord
+from chargehand.report.invocation import InputRecord, InvocationRecord, TargetingRecord
 from chargehand.result import JobResult
 from chargehand.runner import Runner
 from chargehand.settings import Settings

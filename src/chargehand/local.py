@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from typing import Final
 
-from chargehand.channel import Received
-from chargehand.conduct import CONFIRM_S, Conduct
 from chargehand.connection import ConnectionSettings
 from chargehand.event import Stream
 from chargehand.provider import Ending, NotStarted, Stop, Unreachable, Watcher
 from chargehand.script import RenderedScript
-from chargehand.wrapper import GRACE_S
+from chargehand.start.channel import Received
+from chargehand.start.conduct import CONFIRM_S, Conduct
+from chargehand.start.wrapper import GRACE_S
 
 _PIECE: Final = 131072
 _PASSED_ON: Final = frozenset(("PATH", "TZ", "LANG", "LANGUAGE", "TMPDIR"))

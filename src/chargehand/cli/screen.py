@@ -10,8 +10,8 @@ from typing import IO
 import click
 
 from chargehand.errors import Problem
-from chargehand.escape import escape, escape_bytes, escape_line
-from chargehand.report import dumps
+from chargehand.report.escape import escape, escape_bytes, escape_line
+from chargehand.report.invocation import dumps
 
 STDOUT_CLOSED = 141
 

@@ -11,13 +11,13 @@ from chargehand.cli.interruption import Interruption
 from chargehand.cli.requests import LaunchRequest
 from chargehand.errors import Problem
 from chargehand.event import Notice, Observer
-from chargehand.ndjson import EventWriter
-from chargehand.plain import PlainDisplay
 from chargehand.plan import Plan
 from chargehand.project import Project
-from chargehand.recap import recap
-from chargehand.report import Json, document, dumps
-from chargehand.terminal import Display, display_for
+from chargehand.report.invocation import Json, document, dumps
+from chargehand.report.ndjson import EventWriter
+from chargehand.report.plain import PlainDisplay
+from chargehand.report.recap import recap
+from chargehand.report.terminal import Display, display_for
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,11 @@
 
 import os
 
-from chargehand.annotations import annotate
 from chargehand.cli import screen
 from chargehand.cli.requests import ValidateRequest
 from chargehand.errors import InvalidError
 from chargehand.project import Project
+from chargehand.report.annotations import annotate
 
 
 def validate(request: ValidateRequest) -> int:

@@ -6,9 +6,9 @@ import time
 import paramiko
 from paramiko.ssh_exception import ChannelException, SSHException
 
-from chargehand.channel import ConnectionLost, Received
 from chargehand.provider import NotStarted
 from chargehand.ssh.link import Link
+from chargehand.start.channel import ConnectionLost, Received
 
 READ_BYTES = 1 << 18
 UNANSWERED = 3
@@ -54,7 +54,7 @@ class SshChannel:
             stream.set_event(self._stir)
 
     def send(self, chunk: bytes) -> int:
-        """See `chargehand.channel.Channel`."""
+        """See `chargehand.start.channel.Channel`."""
         try:
             return self._channel.send(chunk)
         except TimeoutError:
@@ -65,7 +65,7 @@ class SshChannel:
             raise self._lost(error) from None
 
     def receive(self, timeout_s: float | None, *, room: bool = False) -> Received:
-        """See `chargehand.channel.Channel`."""
+        """See `chargehand.start.channel.Channel`."""
         end = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
             # In this order: what comes after the reset and before the wait ends the wait at once.
@@ -91,12 +91,12 @@ class SshChannel:
             self._stir.wait(left_s)
 
     def wake(self) -> None:
-        """See `chargehand.channel.Channel`."""
+        """See `chargehand.start.channel.Channel`."""
         self._woken = True
         self._stir.set()
 
     def close(self) -> None:
-        """See `chargehand.channel.Channel`."""
+        """See `chargehand.start.channel.Channel`."""
         try:
             self._channel.close()
         except (OSError, SSHException, EOFError):

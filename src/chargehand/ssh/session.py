@@ -1,11 +1,11 @@
 """SshSession: one open way to one host over SSH."""
 
-from chargehand.conduct import Conduct
 from chargehand.connection import ConnectionSettings
 from chargehand.provider import Ending, Stop, Watcher
 from chargehand.script import RenderedScript
 from chargehand.ssh.channel import SshChannel, open_channel
 from chargehand.ssh.link import Link
+from chargehand.start.conduct import Conduct
 
 
 class SshSession:
@@ -30,7 +30,7 @@ class SshSession:
         self._link.close()
 
     def start(self, request: str, *, pty: bool) -> SshChannel:
-        """Start one command; see `chargehand.channel.ChannelOpener`."""
+        """Start one command; see `chargehand.start.channel.ChannelOpener`."""
         return open_channel(
             self._link,
             request,

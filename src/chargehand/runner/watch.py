@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Final
 
 from chargehand.event import HostOutput, HostStarted, Stream
-from chargehand.herald import Herald
 from chargehand.mask import Mask
-from chargehand.output import Capture
 from chargehand.result import CapturedOutput
+from chargehand.runner.herald import Herald
+from chargehand.runner.output import Capture
 from chargehand.share import TemplateInvocation
 
 STREAMS: Final[tuple[Stream, Stream]] = ("stdout", "stderr")

@@ -4,11 +4,11 @@ import threading
 from types import TracebackType
 from typing import Final, TextIO
 
-from chargehand.escape import escape, escape_line
 from chargehand.event import Event, HostFinished, HostOutput, Notice, RunFinished, Stream
-from chargehand.lines import LineReader
-from chargehand.progress import Progress
-from chargehand.recap import span
+from chargehand.report.escape import escape, escape_line
+from chargehand.report.lines import LineReader
+from chargehand.report.progress import Progress
+from chargehand.report.recap import span
 from chargehand.result import HostResult
 
 SILENCE_S: Final = 30.0

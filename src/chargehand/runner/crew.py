@@ -8,17 +8,17 @@ from datetime import datetime
 from pathlib import Path
 
 from chargehand.event import HostConnecting, HostFinished, Stream
-from chargehand.herald import Herald
 from chargehand.limits import Retry
-from chargehand.line import Line, Turn
-from chargehand.outcome import abandoned, never_started
-from chargehand.output import Capture
 from chargehand.provider import Provider, Unreachable
 from chargehand.result import HostResult
+from chargehand.runner.herald import Herald
+from chargehand.runner.line import Line, Turn
+from chargehand.runner.outcome import abandoned, never_started
+from chargehand.runner.output import Capture
+from chargehand.runner.tally import Tally
+from chargehand.runner.visit import Visit, defect, unreachable, untouched
+from chargehand.runner.watch import STREAMS, Watch
 from chargehand.share import TemplateInvocation
-from chargehand.tally import Tally
-from chargehand.visit import Visit, defect, unreachable, untouched
-from chargehand.watch import STREAMS, Watch
 
 STACK_BYTES = 512 * 1024
 """For each thread, so that a thousand of them fit into little memory."""

@@ -27,7 +27,7 @@ def join_lines(program: str) -> str:
     return joined.rstrip("; ")
 
 
-_PROGRAM: Final = join_lines(files("chargehand").joinpath("wrapper.sh").read_text("utf-8"))
+_PROGRAM: Final = join_lines(files("chargehand.start").joinpath("wrapper.sh").read_text("utf-8"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from chargehand.event import (
     RunStarted,
     Stream,
 )
-from chargehand.report import Json, dumps, host_result
+from chargehand.report.invocation import Json, dumps, host_result
 
 VERSION: Final = 1
 

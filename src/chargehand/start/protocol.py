@@ -24,13 +24,13 @@ from dataclasses import dataclass
 from enum import IntEnum, auto
 from typing import Final
 
-from chargehand.become import Marks, asks_nothing, compose_request, find_prompt, read_failure
 from chargehand.connection import Become
 from chargehand.event import Stream
 from chargehand.provider import NotStarted
-from chargehand.record import Record, RecordReader
 from chargehand.script import RenderedScript
-from chargehand.wrapper import Wrapper
+from chargehand.start.become import Marks, asks_nothing, compose_request, find_prompt, read_failure
+from chargehand.start.record import Record, RecordReader
+from chargehand.start.wrapper import Wrapper
 
 NOISE_BYTES: Final = 65536
 """How much of what comes before the start is kept."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from chargehand.escape import escape_json
+from chargehand.report.escape import escape_json
 from chargehand.result import CapturedOutput, HostResult, Status
 
 HIDDEN: Final = "*****"

@@ -9,13 +9,13 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-from chargehand.become import needs_terminal
-from chargehand.channel import Channel, ChannelOpener, ConnectionLost
 from chargehand.connection import ConnectionSettings
 from chargehand.provider import Ending, NotStarted, Stop, Watcher
 from chargehand.script import RenderedScript
-from chargehand.start import Ended, Output, Phase, Started, StartProtocol
-from chargehand.wrapper import GRACE_S
+from chargehand.start.become import needs_terminal
+from chargehand.start.channel import Channel, ChannelOpener, ConnectionLost
+from chargehand.start.protocol import Ended, Output, Phase, Started, StartProtocol
+from chargehand.start.wrapper import GRACE_S
 
 CONFIRM_S: Final = 5.0
 """How long after TERM and KILL the host may take to say that nothing is left."""

@@ -3,13 +3,21 @@
 import logging
 import secrets
 
-from chargehand.line import Turn
-from chargehand.outcome import CANCELLED, DEADLINE, Outcome, abandoned, internal, never_started, outcome_of
 from chargehand.provider import Ending, NotStarted, Provider, Session, Stop, Unreachable
 from chargehand.result import HostResult, Status
+from chargehand.runner.line import Turn
+from chargehand.runner.outcome import (
+    CANCELLED,
+    DEADLINE,
+    Outcome,
+    abandoned,
+    internal,
+    never_started,
+    outcome_of,
+)
+from chargehand.runner.watch import Watch
 from chargehand.script import RenderedScript
 from chargehand.share import TemplateInvocation
-from chargehand.watch import Watch
 
 log = logging.getLogger(__name__)
 

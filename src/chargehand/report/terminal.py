@@ -10,11 +10,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from chargehand.escape import escape_line
 from chargehand.event import Event
-from chargehand.plain import SILENCE_S, OutputLines, PlainDisplay, told
-from chargehand.progress import Progress
-from chargehand.recap import span
+from chargehand.report.escape import escape_line
+from chargehand.report.plain import SILENCE_S, OutputLines, PlainDisplay, told
+from chargehand.report.progress import Progress
+from chargehand.report.recap import span
 
 LONGEST_SHOWN: Final = 5
 NARROW: Final = 50

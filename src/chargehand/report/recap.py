@@ -1,7 +1,7 @@
 """Recap: what a run came to, as text for people - equal outputs told once, failures last.
 
-Everything a host said is escaped (`chargehand.escape`). Plain text only: it goes to stdout, where it may
-be piped.
+Everything a host said is escaped (`chargehand.report.escape`). Plain text only: it goes to stdout, where
+it may be piped.
 """
 
 from collections import defaultdict
@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from chargehand.escape import escape, escape_line
 from chargehand.hostset import fold
+from chargehand.report.escape import escape, escape_line
 from chargehand.result import CapturedOutput, HostResult, JobResult, Status
 
 MAX_LINES: Final = 400

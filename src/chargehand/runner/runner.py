@@ -12,19 +12,19 @@ from enum import Enum, auto
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from chargehand.crew import Crew, Orders
-from chargehand.descriptors import affordable
 from chargehand.event import Observer, RunFinished, RunStarted
-from chargehand.herald import Herald
 from chargehand.limits import Limits, split_waves
-from chargehand.line import Line
-from chargehand.outcome import CANCELLED, DEADLINE, Outcome
-from chargehand.output import HEAD_BYTES
 from chargehand.provider import Provider, find_provider
 from chargehand.result import JobResult, Status
+from chargehand.runner.crew import Crew, Orders
+from chargehand.runner.descriptors import affordable
+from chargehand.runner.herald import Herald
+from chargehand.runner.line import Line
+from chargehand.runner.outcome import CANCELLED, DEADLINE, Outcome
+from chargehand.runner.output import HEAD_BYTES
+from chargehand.runner.tally import Tally
+from chargehand.runner.visit import untouched
 from chargehand.share import TemplateInvocation
-from chargehand.tally import Tally
-from chargehand.visit import untouched
 
 DEFAULT_CONCURRENCY = 50
 OUTPUT_BYTES = 256 << 20

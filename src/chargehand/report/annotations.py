@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 from chargehand import __version__
 from chargehand.errors import Place, Problem
-from chargehand.report import dumps
+from chargehand.report.invocation import dumps
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 FORMATS = ("json", "github", "sarif", "junit")

@@ -1,0 +1,5 @@
+"""``python -m chargehand``."""
+
+from chargehand.cli import main
+
+main()
