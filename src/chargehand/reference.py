@@ -65,7 +65,7 @@ class SecretReference:
 
 
 def read_reference(
-    value: object, place: Place | None = None, *, plain_allowed: bool = False, question: str = "Secret"
+    value: object, place: Place | None = None, *, plain_allowed: bool = False, question: str = ""
 ) -> SecretReference:
     """Read a secret reference.
 
@@ -84,8 +84,8 @@ def read_reference(
     if isinstance(value, str):
         if plain_allowed:
             return SecretReference(kind="plain", held=Secret(value), place=place)
-        message, hint = "a secret must not stand in a file", f"refer to it: {_FORMS}"
-        raise SecretError(Problem(message, place, hint, RULE))
+        message = "a secret must not stand in a file" + (f": `{question.strip(': ')}`" if question else "")
+        raise SecretError(Problem(message, place, f"refer to it: {_FORMS}", RULE))
     return _read_mapping(value, place, question)
 
 
@@ -99,7 +99,7 @@ def _read_mapping(value: object, place: Place | None, question: str) -> SecretRe
         case [("command", list(argv))] if argv and argv[0] and all(map(_is_argument, argv)):
             return SecretReference(kind="command", argv=tuple(argv), place=place)
         case [("prompt", True)]:
-            return SecretReference(kind="prompt", name=question, place=place)
+            return SecretReference(kind="prompt", name=question or "Secret: ", place=place)
     hints = [did_you_mean(str(form), ("env", "file", "command", "prompt")) for form in forms]
     hint = next(filter(None, hints), None)
     raise SecretError(Problem(f"expected a secret reference: {_FORMS}", place, hint, RULE))

@@ -187,7 +187,8 @@ class StartProtocol:
             return NotStarted(
                 "become-prompt", f"{self._become.method} waits for an answer: {asked}", noise=noise
             )
-        return NotStarted("start-timeout", "the script was not started in time", noise=noise)
+        reason = "the script was not started in time; a start-up file of the login shell may be slow"
+        return NotStarted("start-timeout", reason, noise=noise)
 
     def _hear(self, stream: Stream, chunk: bytes) -> Iterator[Started | Output | Ended]:
         if stream in self._ended:
