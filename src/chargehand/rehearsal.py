@@ -16,7 +16,7 @@ from chargehand.plan import EVERY_HOST, choose_hosts, make_plan
 from chargehand.render.lint import lint
 from chargehand.render.renderer import Renderer
 
-REHEARSAL_S = 6.0
+REHEARSAL_S = 5.0
 """For all jobs together, so that an inventory of a line or two cannot keep `validate` busy for hours."""
 
 _FIRST_BATCH = 16
