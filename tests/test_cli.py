@@ -189,7 +189,10 @@ def test_a_limit_that_leaves_nobody_ends_with_4_and_one_that_is_not_understood_w
     path = job(project, "true")
     assert chargehand(project, "run", path, "-i", lab, "-l", "name = nobody").returncode == 4
     assert chargehand(project, "run", path, "-i", lab, "-l", "name =").returncode == 3
-    assert chargehand(project, "run", path, "-i", lab, "-l", "nobody").returncode in (3, 4)
+    for words in (("run", path, "-i", lab, "-l", "wbe1"), ("exec", "wbe1", "-i", lab, "--", "true")):
+        done = chargehand(project, *words)
+        assert done.returncode == 4
+        assert "did you mean `web1`?" in done.stderr
 
 
 def test_a_list_of_jobs_stops_at_the_first_that_fails(project: Path, lab: Path) -> None:

@@ -422,3 +422,39 @@ def test_the_examples_of_the_python_page_run(tmp_path, monkeypatch, capsys):
     said = capsys.readouterr().out
     assert "web1 succeeded" in said
     assert "\n0 Hello from db1, " in said
+
+
+# -- running by hand what is meant for later ------------------------------------------------------------
+
+
+@pytest.fixture
+def local(root: Path) -> Path:
+    """The project with one host, this machine."""
+    write(root / "inventory" / "hosts.ini", "here ansible_connection=local ansible_become=false\n")
+    write(root / "chargehand.toml", f'remote_working_dir = "{root}"\n')
+    return root
+
+
+def test_a_scheduled_job_is_run_by_hand_only_with_now(local):
+    for start_at in ("2999-01-01T00:00:00Z", "2020-01-01T00:00:00Z"):
+        scheduled = EVERYBODY | {"scheduling": {"start_at": start_at}}
+        write(local / "playbooks" / "first.json", job("echo ran", name="later", job_invocation=scheduled))
+        refused = limited(local, "run", "playbooks/first.json")
+        assert refused.code == (2 if start_at > "2026" else 3)
+        assert "--now" in refused.said or "in the past" in refused.said
+        assert limited(local, "run", "playbooks/first.json", "--list-hosts").code == (
+            0 if start_at > "2026" else 3
+        )
+        ran = limited(local, "run", "playbooks/first.json", "--now")
+        assert ran.code == 0, ran.said
+        assert "ran" in ran.said
+
+
+def test_a_recurring_job_is_run_by_hand_once_and_says_so(local):
+    recurring = EVERYBODY | {"recurrence": {"cron_line": "0 3 * * *"}}
+    own = {"job_invocation": recurring, "notify": [{"command": ["false"]}]}
+    write(local / "playbooks" / "first.json", job("echo ran", name="nightly", **own))
+    ran = limited(local, "run", "playbooks/first.json")
+    assert ran.code == 0, ran.said
+    assert "`nightly` recurs (`0 3 * * *`); this runs it once, now" in ran.said
+    assert "warning: `notify` is checked, and not sent by this version" in ran.said
