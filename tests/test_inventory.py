@@ -282,8 +282,8 @@ def test_a_program_that_is_refused_refuses_the_whole_inventory(tmp_path):
         ("kill -9 $$", "failed with signal 9"),
         ("echo hello", "printed no JSON for --list"),
         ("printf '\\033[2J' >&2; exit 1", "failed with exit code 1:  [2J"),
-        ("exec sleep 60", "did not answer within 0.5 seconds"),
-        ("exec >&- 2>&-; exec sleep 60", "did not answer within 0.5 seconds"),
+        ("exec sleep 60", "did not end within 0.5 seconds"),
+        ("exec >&- 2>&-; exec sleep 60", "did not end within 0.5 seconds"),
     ],
 )
 def test_a_program_that_fails_is_an_error_that_says_why(tmp_path, script, words):
@@ -303,7 +303,7 @@ def test_a_program_that_hangs_leaves_no_child_behind(tmp_path):
 
 def test_a_program_that_floods_is_cut_off(tmp_path):
     write_program(tmp_path, "exec yes")
-    assert "printed more than" in refusal(tmp_path, "program", program_timeout_s=20)
+    assert "prints more than" in refusal(tmp_path, "program", program_timeout_s=20)
 
 
 def test_a_missing_interpreter_is_told(tmp_path):

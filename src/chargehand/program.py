@@ -14,7 +14,7 @@ _PIECE_BYTES = 64 * 1024
 
 
 class ProgramError(Exception):
-    """The program did not come to an end within its limits; says why, without its output."""
+    """The program did not do what it was asked for, within its limits; says why, without what it printed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ def run_program(
             stdout, stderr = _read(process, deadline, output_bytes)
             status = process.wait(max(0.0, deadline - time.monotonic()))
         except (TimeoutError, subprocess.TimeoutExpired):
-            raise ProgramError(f"did not end within {timeout_s:g} seconds") from None
+            raise ProgramError(f"did not end within {timeout_s:.2g} seconds") from None
         finally:
             _kill_group(process)
     return Printed(status=status, stdout=stdout, stderr=stderr)

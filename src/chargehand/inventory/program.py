@@ -2,25 +2,19 @@
 
 import json
 import os
-import selectors
-import signal
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from chargehand.program import ProgramError, run_program
+
 Programs = Literal["run", "skip", "refuse"]
 """What becomes of executable sources and inventory plugins: ``run`` them; ``skip`` them with a warning that
 their hosts are missing; or ``refuse`` the inventory, since half of one is none."""
 
 PROGRAM_RULE = "inventory-program"
-_STDERR_BYTES = 4096
-
-
-class ProgramError(Exception):
-    """The program did not answer with a JSON object; says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,55 +59,19 @@ class Program:
         return answer
 
     def _run(self, arguments: Sequence[str]) -> bytes:
-        try:
-            process = subprocess.Popen(  # noqa: S603  # running the user's inventory program is the purpose
-                [*self._command, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-                env=self._environment,
-            )
-        except OSError as error:
-            raise ProgramError(f"cannot be run: {error.strerror}") from error
-        with process:
-            try:
-                stdout, stderr = self._read(process)
-                process.wait(self._left_s())
-            except subprocess.TimeoutExpired:
-                raise self._too_slow() from None
-            finally:
-                _kill_group(process)
-        if process.returncode != 0:
-            raise ProgramError(f"failed with {_status(process.returncode)}{_quote(stderr)}")
-        return stdout
-
-    def _read(self, process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
-        """Standard output, bounded, and the end of standard error."""
-        stdout, stderr = bytearray(), bytearray()
-        with selectors.DefaultSelector() as selector:
-            for pipe, taken in ((process.stdout, stdout), (process.stderr, stderr)):
-                if pipe is not None:
-                    selector.register(pipe, selectors.EVENT_READ, taken)
-            while selector.get_map():
-                ready = selector.select(self._left_s())
-                if not ready:
-                    raise self._too_slow()
-                for key, _ in ready:
-                    piece = os.read(key.fd, 65536)
-                    key.data.extend(piece)
-                    if not piece:
-                        selector.unregister(key.fileobj)
-                del stderr[:-_STDERR_BYTES]
-                if len(stdout) > self._limits.output_bytes:
-                    raise ProgramError(f"printed more than {self._limits.output_bytes} bytes")
-        return bytes(stdout), bytes(stderr)
-
-    def _left_s(self) -> float:
-        return max(0.0, self._deadline - time.monotonic())
-
-    def _too_slow(self) -> ProgramError:
-        return ProgramError(f"did not answer within {self._limits.timeout_s:g} seconds")
+        left_s = self._deadline - time.monotonic()
+        if left_s <= 0:
+            raise ProgramError(f"did not end within {self._limits.timeout_s:.2g} seconds")
+        printed = run_program(
+            [*self._command, *arguments],
+            environ=self._environment,
+            folder=Path.cwd(),
+            timeout_s=left_s,
+            output_bytes=self._limits.output_bytes,
+        )
+        if printed.status != 0:
+            raise ProgramError(f"failed with {_status(printed.status)}{_quote(printed.stderr)}")
+        return printed.stdout
 
 
 def is_program(path: Path) -> bool:
@@ -126,14 +84,6 @@ def is_program(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(512)
     return head.startswith(b"#!") or b"\0" in head
-
-
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """End the program and whatever it left behind; closed pipes alone would not."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
 
 
 def _status(returncode: int) -> str:

@@ -19,12 +19,12 @@ from chargehand.inventory.listing import looks_like_listing, read_listing
 from chargehand.inventory.program import (
     PROGRAM_RULE,
     Program,
-    ProgramError,
     ProgramLimits,
     Programs,
     is_program,
 )
 from chargehand.inventory.tree import Tree, read_tree
+from chargehand.program import ProgramError
 
 _MAPPING = re.compile(r":(\s|\Z)|\{|\$ANSIBLE_VAULT;")  # without these a text is no YAML or JSON mapping
 _OUR_FILES = frozenset({"bookmarks.yml", "taxonomies.yml"})
