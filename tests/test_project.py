@@ -221,6 +221,20 @@ def test_warnings_of_documents_inventory_and_bookmarks_are_told(root):
     assert validation.ok
 
 
+def test_an_inventory_with_vault_texts_is_checked_where_the_password_is_not_at_hand(root):
+    vault = "!vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  3336\n"
+    write(root / "inventory" / "group_vars" / "all.yml", f"port: 80\nsecret: {vault}")
+    write(root / "chargehand.toml", 'vault_password_files = ["nowhere"]\n')
+    write(root / "playbooks" / "first.json", job("echo {{ host_param('port') }}"))
+    (warning,) = Project.load(root).validate().problems
+    assert (warning.severity, "`nowhere`" in warning.message) == ("warning", True)
+    write(root / "playbooks" / "first.json", job("echo {{ host_param('secret') }}"))
+    problems = Project.load(root).validate().problems
+    assert sorted(problem.severity for problem in problems) == ["error", "warning"]
+    with pytest.raises(InvalidError, match="nowhere"):
+        _ = Project.load(root).inventory
+
+
 # -- programs -------------------------------------------------------------------------------------------
 
 

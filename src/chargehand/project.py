@@ -8,6 +8,7 @@ import os
 import random
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from chargehand import inventory as inventories
 from chargehand.bookmark import Bookmarks, load_bookmarks
 from chargehand.compose import NO_OVERRIDES, Catalogue, Overrides, compose
 from chargehand.credentials import resolve_credentials, settings_references
-from chargehand.errors import InvalidError, Place, Problem, UsageError
+from chargehand.errors import InvalidError, Place, Problem, SecretError, UsageError
 from chargehand.event import Observer
 from chargehand.execution import Execution, execute
 from chargehand.host import Host
@@ -224,11 +225,12 @@ class Project:
             files: None means every job file of the project.
             run_programs: Whether executable inventories are run all the same, where the setting allows it.
         """
-        project = self if run_programs else self._without_programs()
+        project, doubts = self._offline("run" if run_programs else "skip")
         return validate_files(
             self.job_files if files is None else tuple(files),
             lambda: project.catalogue,
             now=self.now(),
+            doubts=doubts,
         )
 
     def choose_hosts(self, invocation: JobInvocation, selection: Selection = EVERY_HOST) -> tuple[Host, ...]:
@@ -371,9 +373,16 @@ class Project:
             base=self.root,
         )
 
-    def _without_programs(self) -> "Project":
-        """The same project, which leaves executable inventories alone."""
-        return Project(self.root, self.settings, inventory=self.sources, programs="skip", clock=self._clock)
+    def _offline(self, programs: Programs) -> tuple["Project", list[Problem]]:
+        """The project as validation sees it, which may lack the vault passwords, and warnings of that."""
+        settings, doubts = self.settings, []
+        try:
+            _ = self.vault_passwords
+        except SecretError as error:
+            settings = replace(settings, vault_password_files=())
+            doubts = [replace(problem, severity="warning") for problem in error.problems]
+        project = Project(self.root, settings, inventory=self.sources, programs=programs, clock=self._clock)
+        return project, doubts
 
 
 def _check_due(invocation: JobInvocation, now: datetime) -> None:

@@ -84,6 +84,7 @@ def validate_files(
     load_catalogue: Callable[[], Catalogue],
     *,
     now: datetime,
+    doubts: Iterable[Problem] = (),
 ) -> Validation:
     """Check the jobs of some files as far as that is possible offline, every script included.
 
@@ -91,6 +92,7 @@ def validate_files(
     a warning.
     """
     jobs, problems = read_files(files)
+    problems += doubts
     rendered = 0
     try:
         catalogue = load_catalogue()

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from chargehand.document import Vaulted
 from chargehand.secret import Secret
 
 PAIRS = "\0pairs"
@@ -86,7 +87,7 @@ def _plain(value: object, path: str) -> object:
         return {PAIRS: [[_key(key, path), _plain(item, f"{path}.{key}")] for key, item in value.items()]}
     if isinstance(value, (list, tuple)):
         return [_plain(item, f"{path}[{number}]") for number, item in enumerate(value)]
-    if isinstance(value, Secret):
+    if isinstance(value, Secret | Vaulted):
         return {WITHHELD: path.lstrip(".")}
     if isinstance(value, _SCALARS):
         return value
