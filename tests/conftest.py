@@ -1,6 +1,7 @@
 """What every test may ask for: a clean environment, a real sshd, root."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,12 @@ import pytest
 from sshd import PROGRAM, ROOT, Sshd
 
 KEPT = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "CI", "VIRTUAL_ENV", "HYPOTHESIS_PROFILE")
+
+
+# Ignored signals are inherited, and no shell can take them back: scripts would not die of a HUP.
+for ignored in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(ignored) is signal.SIG_IGN:
+        signal.signal(ignored, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

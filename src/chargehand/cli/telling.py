@@ -4,6 +4,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from chargehand.cli import screen
@@ -13,6 +14,7 @@ from chargehand.errors import Problem
 from chargehand.event import Notice, Observer
 from chargehand.plan import Plan
 from chargehand.project import Project
+from chargehand.report.backlog import Backlog
 from chargehand.report.invocation import Json, document, dumps
 from chargehand.report.ndjson import EventWriter
 from chargehand.report.plain import PlainDisplay
@@ -68,8 +70,9 @@ class Telling:
         def tell(message: str) -> None:
             display(Notice(at=project.now(), message=message))
 
-        with Interruption(tell) as interruption, display:
-            ended = project.execute(plan, number=number, observers=observers, on_start=interruption.watch)
+        with Interruption(tell) as interruption, display, ExitStack() as stack:
+            told = [stack.enter_context(Backlog(each)) for each in observers]
+            ended = project.execute(plan, number=number, observers=told, on_start=interruption.watch)
         self.interrupted = interruption.exit_code if interruption.number else 0
         if self._output == "text":
             self._write(f"{recap(ended.result, rerun=self._rerun.on)}")
