@@ -544,3 +544,35 @@ def test_names_from_an_inventory_cannot_command_the_terminal(project: Path) -> N
     sources.write_text('all: {hosts: {"a\\e[2Jb": {}}}\n', encoding="utf-8")
     done = chargehand(project, "hosts", "-i", sources)
     assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_vault_passwords_come_from_a_file_that_only_its_owner_may_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    key = tmp_path / "key"
+    key.write_text("open sesame\n")
+    key.chmod(0o600)
+    program = Path(sys.executable).with_name("ansible-vault")
+    encrypt = [program, "encrypt_string", "--vault-password-file", key, "--name", "port_word", "twenty-two"]
+    vaulted = subprocess.run(encrypt, capture_output=True, text=True, check=True).stdout
+    (tmp_path / "inventory" / "host_vars").mkdir(parents=True)
+    (tmp_path / "inventory" / "hosts.ini").write_text("web1 ansible_connection=local ansible_become=false\n")
+    (tmp_path / "inventory" / "host_vars" / "web1.yml").write_text(
+        f"{vaulted}\nansible_user: '{{{{ port_word }}}}'\n"
+    )
+    script = [sys.executable, "-m", "chargehand", "plan", "job.yml", "-o", "json"]
+    (tmp_path / "job.yml").write_text(
+        "script: 'true'\njob_invocation: {targeting_type: static_query, search_query: '*'}\n"
+    )
+    without = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert without.returncode == 3
+    assert "is encrypted with Ansible Vault, and no vault password is given" in without.stderr
+    opened = subprocess.run(
+        [*script, "--vault-password-file", "key"], capture_output=True, text=True, check=False
+    )
+    assert (opened.returncode, opened.stderr) == (0, "")
+    key.chmod(0o644)
+    refused = subprocess.run(
+        [*script, "--vault-password-file", "key"], capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 3
+    assert "chmod 600 key" in refused.stderr

@@ -472,3 +472,19 @@ def test_a_recurring_job_is_run_by_hand_once_and_says_so(local):
     assert ran.code == 0, ran.said
     assert "`nightly` recurs (`0 3 * * *`); this runs it once, now" in ran.said
     assert "warning: `notify` is checked, and not sent by this version" in ran.said
+
+
+def test_validation_stops_after_some_seconds_and_renders_every_host_when_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr("chargehand.validation.REHEARSAL_S", 0.0)
+    write(tmp_path / "inventory" / "hosts.ini", "web[1:40]\n")
+    write(
+        tmp_path / "playbooks" / "hello.yml",
+        "script: 'true'\njob_invocation: {targeting_type: static_query, search_query: '*'}\n",
+    )
+    project = Project.load(tmp_path)
+    cut = project.validate()
+    assert cut.rendered < 40
+    assert [problem.severity for problem in cut.problems] == ["warning"]
+    assert "--every-host" in cut.problems[0].hint
+    whole = project.validate(every_host=True)
+    assert (whole.rendered, whole.problems) == (40, ())

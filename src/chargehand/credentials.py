@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from chargehand.errors import InvalidError, Place, Problem, SecretError
 from chargehand.invocation import JobInvocation
-from chargehand.reference import SecretReference, read_reference
+from chargehand.reference import SecretReference, read_reference, refuse_prompt, resolve
 from chargehand.secret import Secret
 from chargehand.settings import Settings
 
@@ -61,17 +62,28 @@ def settings_references(settings: Settings) -> Mapping[str, SecretReference]:
     }
 
 
+def read_vault_passwords(settings: Settings, base: Path) -> tuple[Secret, ...]:
+    """What the setting ``vault_password_files`` names, relative to `base`.
+
+    Raises:
+        SecretError: A file cannot be read, or others may read it.
+    """
+    place = Place(settings.file)
+    references = [read_reference({"file": name}, place) for name in settings.vault_password_files]
+    return tuple(resolve(each, environ={}, prompt=refuse_prompt, base=base) for each in references)
+
+
 def resolve_credentials(
     invocation: JobInvocation,
     settings: Mapping[str, SecretReference],
-    resolve: Callable[[SecretReference], Secret],
+    look_up: Callable[[SecretReference], Secret],
 ) -> Credentials:
     """Look up every secret that an invocation and the settings refer to.
 
     Args:
         invocation: Its own references.
         settings: References of the settings, by the names of `Login`.
-        resolve: Looks one up.
+        look_up: Gives what a reference leads to.
 
     Raises:
         SecretError: With everything that cannot be looked up; nothing was connected to.
@@ -82,7 +94,7 @@ def resolve_credentials(
         if reference is None:
             return None
         try:
-            return resolve(reference)
+            return look_up(reference)
         except InvalidError as error:
             problems.extend(error.problems)
             return None

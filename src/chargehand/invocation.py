@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from chargehand.errors import Problem
+from chargehand.errors import Problem, UsageError
 from chargehand.job import Job
 from chargehand.limits import Limits
 from chargehand.recurrence import CronLine
@@ -112,3 +112,16 @@ class JobInvocation:
     location_id: int | None = None
     organization_id: int | None = None
     warnings: tuple[Problem, ...] = ()
+
+    def check_due(self, now: datetime) -> None:
+        """Refuse to run now what is to start later.
+
+        Raises:
+            UsageError: The job has a start of its own, and it has not come.
+        """
+        start_at = self.scheduling.start_at if self.scheduling else None
+        if start_at is not None and start_at > now:
+            raise UsageError(
+                f"job `{self.job.label}` starts at {start_at:%Y-%m-%dT%H:%M:%SZ} by its `scheduling`; "
+                "--now (`Overrides(start_now=True)`) starts it at once"
+            )

@@ -17,8 +17,8 @@ from typing import Self
 from chargehand import inventory as inventories
 from chargehand.bookmark import Bookmarks, load_bookmarks
 from chargehand.compose import NO_OVERRIDES, Catalogue, Overrides, compose
-from chargehand.credentials import resolve_credentials, settings_references
-from chargehand.errors import InvalidError, Place, Problem, SecretError, UsageError
+from chargehand.credentials import read_vault_passwords, resolve_credentials, settings_references
+from chargehand.errors import InvalidError, Problem, SecretError
 from chargehand.event import Observer
 from chargehand.execution import Execution, execute
 from chargehand.host import Host
@@ -28,7 +28,7 @@ from chargehand.job import Job
 from chargehand.layout import INVENTORY, PLAYBOOKS, find_root, job_files
 from chargehand.moment import find_zone
 from chargehand.plan import EVERY_HOST, NO_ACCESS, Access, Plan, Selection, choose_hosts, make_plan
-from chargehand.reference import Prompt, SecretReference, read_reference, refuse_prompt, resolve
+from chargehand.reference import Prompt, SecretReference, refuse_prompt, resolve
 from chargehand.render.limits import PREVIEW_LIMITS, RenderLimits
 from chargehand.render.renderer import Renderer
 from chargehand.runner import Runner, utc_now
@@ -58,12 +58,14 @@ class Project:
         *,
         inventory: Sequence[str] = (),
         programs: Programs = "run",
+        vault_passwords: Sequence[Secret] = (),
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.root = root
         self.settings = settings
         self.sources = tuple(inventory) or tuple(str(root / source) for source in settings.inventory)
         self._programs: Programs = "refuse" if programs == "run" and not settings.run_programs else programs
+        self._vault_passwords = tuple(vault_passwords)
         self._clock = clock
 
     @classmethod
@@ -73,6 +75,7 @@ class Project:
         *,
         inventory: Sequence[str] = (),
         programs: Programs = "run",
+        vault_passwords: Sequence[Secret] = (),
         clock: Callable[[], datetime] = utc_now,
     ) -> Self:
         """The project that `path` lies in; see `find_root`.
@@ -82,13 +85,21 @@ class Project:
             inventory: Inventory sources in place of the setting's, relative to the current folder.
             programs: What becomes of executable inventories: ``run`` (refused where the setting says so),
                 ``refuse``, or ``skip`` with a warning.
+            vault_passwords: Beside those of the settings.
             clock: The time, aware, UTC.
 
         Raises:
             SettingsError: Its chargehand.toml is refused.
         """
         root = find_root(Path(path))
-        return cls(root, load_settings(root), inventory=inventory, programs=programs, clock=clock)
+        return cls(
+            root,
+            load_settings(root),
+            inventory=inventory,
+            programs=programs,
+            vault_passwords=vault_passwords,
+            clock=clock,
+        )
 
     @cached_property
     def inventory(self) -> Inventory:
@@ -139,14 +150,12 @@ class Project:
 
     @cached_property
     def vault_passwords(self) -> tuple[Secret, ...]:
-        """What `vault_password_files` hold.
+        """Those given, and what the setting `vault_password_files` names.
 
         Raises:
             SecretError: A file cannot be read, or others may read it.
         """
-        place = Place(self.settings.file)
-        references = [read_reference({"file": name}, place) for name in self.settings.vault_password_files]
-        return tuple(self._secret(reference, refuse_prompt, ()) for reference in references)
+        return (*self._vault_passwords, *read_vault_passwords(self.settings, self.root))
 
     @cached_property
     def catalogue(self) -> Catalogue:
@@ -215,15 +224,20 @@ class Project:
         return compose_files(files, lambda: self.catalogue, now=self.now(), overrides=overrides)
 
     def validate(
-        self, files: Iterable[Path | str] | None = None, *, run_programs: bool = False
+        self,
+        files: Iterable[Path | str] | None = None,
+        *,
+        run_programs: bool = False,
+        every_host: bool = False,
     ) -> Validation:
-        """Check files as far as that is possible offline; every host of every job is rendered.
+        """Check files as far as that is possible offline; the hosts of every job are rendered.
 
         Nothing that the files say is carried out, so that those of a stranger can be checked.
 
         Args:
             files: None means every job file of the project.
             run_programs: Whether executable inventories are run all the same, where the setting allows it.
+            every_host: Whether all are rendered; else a few seconds' worth, and a warning names the rest.
         """
         project, doubts = self._offline("run" if run_programs else "skip")
         return validate_files(
@@ -231,6 +245,7 @@ class Project:
             lambda: project.catalogue,
             now=self.now(),
             doubts=doubts,
+            every_host=every_host,
         )
 
     def choose_hosts(self, invocation: JobInvocation, selection: Selection = EVERY_HOST) -> tuple[Host, ...]:
@@ -284,7 +299,7 @@ class Project:
             UsageError: It is scheduled for later.
             InvalidError: With everything that is wrong; nothing was connected to.
         """
-        _check_due(invocation, self.now())
+        invocation.check_due(self.now())
         credentials = resolve_credentials(
             invocation, settings_references(self.settings), partial(self._secret, prompt=prompt)
         )
@@ -341,9 +356,7 @@ class Project:
         """Run a job on its hosts, now: compose, choose hosts, prepare, execute.
 
         Raises:
-            InvalidError: With everything that is wrong; nothing was connected to.
-            NoHostMatchedError: Nobody is meant.
-            PolicyError: More hosts than the job allows.
+            ChargehandError: What any of these steps raises; nothing was connected to.
         """
         invocation = job if isinstance(job, JobInvocation) else self.compose(job, overrides)
         plan = self.prepare(
@@ -362,15 +375,10 @@ class Project:
     def _renderer(self, limits: RenderLimits) -> AbstractContextManager[Renderer]:
         return Renderer(self.templates, self.inventory.hosts, self.inventory.groups, limits)
 
-    def _secret(
-        self, reference: SecretReference, prompt: Prompt, vault_passwords: Sequence[Secret] | None = None
-    ) -> Secret:
+    def _secret(self, reference: SecretReference, prompt: Prompt) -> Secret:
+        passwords = self.vault_passwords
         return resolve(
-            reference,
-            environ=os.environ,
-            prompt=prompt,
-            vault_passwords=self.vault_passwords if vault_passwords is None else vault_passwords,
-            base=self.root,
+            reference, environ=os.environ, prompt=prompt, vault_passwords=passwords, base=self.root
         )
 
     def _offline(self, programs: Programs) -> tuple["Project", list[Problem]]:
@@ -381,15 +389,12 @@ class Project:
         except SecretError as error:
             settings = replace(settings, vault_password_files=())
             doubts = [replace(problem, severity="warning") for problem in error.problems]
-        project = Project(self.root, settings, inventory=self.sources, programs=programs, clock=self._clock)
-        return project, doubts
-
-
-def _check_due(invocation: JobInvocation, now: datetime) -> None:
-    """Refuse to run now what is to start later."""
-    start_at = invocation.scheduling.start_at if invocation.scheduling else None
-    if start_at is not None and start_at > now:
-        raise UsageError(
-            f"job `{invocation.job.label}` starts at {start_at:%Y-%m-%dT%H:%M:%SZ} by its `scheduling`; "
-            "--now (`Overrides(start_now=True)`) starts it at once"
+        project = Project(
+            self.root,
+            settings,
+            inventory=self.sources,
+            programs=programs,
+            vault_passwords=self._vault_passwords,
+            clock=self._clock,
         )
+        return project, doubts

@@ -29,6 +29,7 @@ def rehearse(
     renderer: Renderer,
     *,
     now: datetime,
+    within_s: float = REHEARSAL_S,
     clock: Callable[[], float] = time.monotonic,
 ) -> tuple[int, list[Problem]]:
     """Render the hosts of every invocation; how many scripts came out, and what is wrong with the others.
@@ -36,7 +37,7 @@ def rehearse(
     Every job has an equal part of the time that is left; a job whose hosts could not all be rendered in
     its part is a warning.
     """
-    ends = clock() + REHEARSAL_S
+    ends = clock() + within_s
     rendered = 0
     problems: list[Problem] = []
     for template in dict.fromkeys(each.template for each in invocations):
@@ -46,7 +47,7 @@ def rehearse(
         if began >= ends:
             problems.append(_unseen(invocation, "this job and those after it were not rendered"))
             break
-        over = began + (ends - began) / (len(invocations) - number)
+        over = began + (ends - began) / (len(invocations) - number)  # for ever, if `ends` is
         rehearsal = _Rehearsal(invocation, catalogue, renderer, partial(_is_past, clock, over))
         rehearsal.run(now)
         rendered += rehearsal.rendered
@@ -145,7 +146,7 @@ def _is_past(clock: Callable[[], float], moment: float) -> bool:
 
 
 def _unseen(invocation: JobInvocation, message: str) -> Problem:
-    hint = "`chargehand plan` looks at every host, however long it takes"
+    hint = "`chargehand validate --every-host` takes the time it takes"
     text = f"{message}: the time of validation is over"
     return Problem(text, invocation.job.place(), hint, rule="render-limit", severity="warning")
 

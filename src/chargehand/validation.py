@@ -1,5 +1,6 @@
 """Validation: what `validate` found in job files, checked as far as that is possible offline."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,7 +13,7 @@ from chargehand.errors import InvalidError, Problem
 from chargehand.inventory import PROGRAM_RULE
 from chargehand.invocation import JobInvocation
 from chargehand.job import Job, read_jobs
-from chargehand.rehearsal import rehearse
+from chargehand.rehearsal import REHEARSAL_S, rehearse
 from chargehand.render.limits import PREVIEW_LIMITS
 from chargehand.render.renderer import Renderer
 
@@ -85,6 +86,7 @@ def validate_files(
     *,
     now: datetime,
     doubts: Iterable[Problem] = (),
+    every_host: bool = False,
 ) -> Validation:
     """Check the jobs of some files as far as that is possible offline, every script included.
 
@@ -102,7 +104,8 @@ def validate_files(
         problems += [*found, *catalogue.warnings]
         hosts = catalogue.inventory
         with Renderer(catalogue.templates, hosts.hosts, hosts.groups, PREVIEW_LIMITS) as renderer:
-            rendered, found = rehearse(invocations, catalogue, renderer, now=now)
+            within_s = math.inf if every_host else REHEARSAL_S
+            rendered, found = rehearse(invocations, catalogue, renderer, now=now, within_s=within_s)
         problems += found
     except InvalidError as error:
         problems += error.problems

@@ -9,11 +9,11 @@ from pathlib import Path
 import click
 
 from chargehand.cli import screen
+from chargehand.cli.opening import open_project
 from chargehand.cli.requests import DoctorRequest
 from chargehand.doctor import Finding, Verdict, examine_machine
 from chargehand.errors import ChargehandError
 from chargehand.layout import find_root
-from chargehand.project import Project
 from chargehand.settings import Settings, load_settings
 
 _SHADES: dict[Verdict, str] = {"ok": "green", "warn": "yellow", "fail": "red"}
@@ -46,7 +46,7 @@ def _settings(root: Path) -> tuple[Settings, Finding]:
 def _project(request: DoctorRequest) -> list[Finding]:
     """Load every part of the project, each for itself."""
     try:
-        project = Project.load(".", inventory=request.inventory)
+        project = open_project(request)
     except ChargehandError:
         return []  # told by `_settings`
     looks: tuple[tuple[str, Callable[[], str]], ...] = (

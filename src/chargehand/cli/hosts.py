@@ -3,17 +3,17 @@
 from datetime import UTC, datetime
 
 from chargehand.cli import screen
+from chargehand.cli.opening import open_project
 from chargehand.cli.requests import HostsRequest
 from chargehand.errors import NoHostMatchedError, UsageError, did_you_mean
 from chargehand.host import Host
 from chargehand.inventory import Inventory
-from chargehand.project import Project
 from chargehand.targeting import narrow
 
 
 def hosts(request: HostsRequest) -> int:
     """List hosts, or explain a variable of one."""
-    inventory = Project.load(".", inventory=request.inventory).inventory
+    inventory = open_project(request).inventory
     for warning in inventory.warnings:
         screen.note_problem(warning)
     if request.words[:1] == ("explain",) and len(request.words) == 3:

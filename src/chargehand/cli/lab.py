@@ -4,11 +4,11 @@ import getpass
 from pathlib import Path
 
 from chargehand.cli import screen
+from chargehand.cli.opening import open_project
 from chargehand.cli.requests import LabRequest, LabUpRequest
 from chargehand.errors import UsageError
 from chargehand.lab import Lab, LabHost, doubles, fleet
 from chargehand.layout import find_root
-from chargehand.project import Project
 
 _FOLDER = Path(".chargehand/lab")
 
@@ -48,7 +48,7 @@ def show(_request: LabRequest) -> int:
 
 def _hosts(request: LabUpRequest) -> tuple[LabHost, ...]:
     if request.hosts == "all":
-        return doubles(Project.load(".", inventory=request.inventory).inventory)
+        return doubles(open_project(request).inventory)
     if request.inventory:
         raise UsageError("-i goes with `lab up all`: made-up hosts come from no inventory")
     if not request.hosts.isdecimal():

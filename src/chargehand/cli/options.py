@@ -26,14 +26,27 @@ def files(*, required: bool) -> click.Argument:
     )
 
 
-def inventory() -> click.Option:
-    """``-i``."""
-    return click.Option(
-        ["-i", "--inventory"],
-        multiple=True,
-        metavar="PATH",
-        help="Inventory file, directory, executable, or 'a,b,' list; later ones win. Default: the project's.",
-    )
+def inventory() -> list[click.Parameter]:
+    """``-i``, and the passwords of what is encrypted in it."""
+    return [
+        click.Option(
+            ["-i", "--inventory"],
+            multiple=True,
+            metavar="PATH",
+            help="Inventory file, folder, program, or 'a,b,' list; later ones win. Default: the project's.",
+        ),
+        click.Option(
+            ["-J", "--ask-vault-pass", "--ask-vault-password", "ask_vault_pass"],
+            is_flag=True,
+            help="Ask for an Ansible vault password.",
+        ),
+        click.Option(
+            ["--vault-password-file", "--vault-pass-file", "vault_password_files"],
+            multiple=True,
+            metavar="FILE",
+            help="A file that holds an Ansible vault password; only its owner may read it.",
+        ),
+    ]
 
 
 def run_programs() -> click.Option:

@@ -6,6 +6,7 @@ from itertools import islice
 from zoneinfo import ZoneInfo
 
 from chargehand.cli import screen
+from chargehand.cli.opening import open_project
 from chargehand.cli.overrides import override
 from chargehand.cli.requests import PlanRequest, RenderRequest, SelectionRequest
 from chargehand.errors import UsageError
@@ -46,7 +47,7 @@ def render(request: RenderRequest) -> int:
 
 def _project(request: PlanRequest | RenderRequest) -> Project:
     programs: Programs = "run" if request.run_programs else "refuse"
-    return Project.load(".", inventory=request.inventory, programs=programs)
+    return open_project(request, programs)
 
 
 def make_plans(project: Project, files: tuple[str, ...], request: SelectionRequest) -> list[Plan]:

@@ -7,9 +7,11 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class InventoryRequest:
-    """Which inventory to look at: ``-i`` sources, else the project's."""
+    """Which inventory to look at: ``-i`` sources, else the project's; and what opens its vaults."""
 
     inventory: tuple[str, ...]
+    ask_vault_pass: bool
+    vault_password_files: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,7 @@ class ValidateRequest(InventoryRequest):
 
     files: tuple[str, ...]
     format: Literal["text", "json", "github", "sarif", "junit"]
+    every_host: bool
     run_programs: bool
 
 

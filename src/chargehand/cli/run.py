@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from chargehand.cli import screen
+from chargehand.cli.opening import open_project
 from chargehand.cli.overrides import ask, ask_access, override
 from chargehand.cli.plan import show_plans
 from chargehand.cli.requests import ExecRequest, LaunchRequest, RunRequest
@@ -114,7 +115,7 @@ def _compose_command(project: Project, request: ExecRequest) -> JobInvocation:
 def _project(request: LaunchRequest) -> Iterator[Project]:
     """The project, with the hosts of a lab of its own when one is asked for."""
     if request.lab is None:
-        yield Project.load(".", inventory=request.inventory)
+        yield open_project(request)
         return
     if request.inventory:
         raise UsageError("--lab and -i cannot both be given: the lab is the inventory")

@@ -13,7 +13,7 @@ RUN = Command(
     answer="run:run",
     params=[
         options.files(required=True),
-        options.inventory(),
+        *options.inventory(),
         *options.selection(),
         *options.launch(),
         click.Option(
@@ -47,7 +47,7 @@ EXEC = Command(
     params=[
         click.Argument(["query"], shell_complete=options.completed_by("hosts_and_groups")),
         click.Argument(["command"], nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND..."),
-        options.inventory(),
+        *options.inventory(),
         options.exclude(),
         *options.launch(),
         click.Option(
@@ -76,8 +76,13 @@ VALIDATE = Command(
     answer="validate:validate",
     params=[
         options.files(required=False),
-        options.inventory(),
+        *options.inventory(),
         options.run_programs(),
+        click.Option(
+            ["--every-host"],
+            is_flag=True,
+            help="Render all hosts however long it takes; otherwise as many as 5 seconds allow.",
+        ),
         click.Option(
             ["--format"],
             type=click.Choice(["text", "json", "github", "sarif", "junit"]),
@@ -88,7 +93,8 @@ VALIDATE = Command(
     ],
     help="""Check job files offline; by default all of playbooks/.
 
-Reads everything a run would read and renders every host of every job; connects to nobody.
+Reads everything a run would read and renders the hosts of every job; connects to nobody. Nothing that the
+files name is carried out. After some seconds of rendering it stops and says which hosts are left.
 
 \b
 Examples:
@@ -105,7 +111,7 @@ PLAN = Command(
     answer="plan:plan",
     params=[
         options.files(required=True),
-        options.inventory(),
+        *options.inventory(),
         options.run_programs(),
         *options.selection(),
         options.output("text", "json"),
@@ -127,7 +133,7 @@ RENDER = Command(
     answer="plan:render",
     params=[
         click.Argument(["file"], metavar="FILE", shell_complete=options.completed_by("job_files")),
-        options.inventory(),
+        *options.inventory(),
         options.run_programs(),
         *options.selection(),
         options.output("text", "json"),
@@ -153,7 +159,7 @@ HOSTS = Command(
             metavar="[QUERY | explain HOST VAR]",
             shell_complete=options.completed_by("hosts_and_groups"),
         ),
-        options.inventory(),
+        *options.inventory(),
         options.output("text", "json"),
     ],
     help="""List the hosts of the inventory, one name a line.
@@ -276,7 +282,7 @@ Example:
             answer="lab:up",
             params=[
                 click.Argument(["hosts"], default="5", metavar="[N|all]"),
-                options.inventory(),
+                *options.inventory(),
                 click.Option(["--foreground"], is_flag=True, help="Stay, until Ctrl-C."),
             ],
             help="""Start N embedded hosts (5), or one for every host of the inventory.
@@ -321,7 +327,7 @@ DOCTOR = Command(
     "doctor",
     request=requests.DoctorRequest,
     answer="doctor:doctor",
-    params=[options.inventory(), options.output("text", "json")],
+    params=[*options.inventory(), options.output("text", "json")],
     help="""Check this machine and this project, and say what to do about what is missing.
 
 Connects to nobody. Exit code 1 when something fails.

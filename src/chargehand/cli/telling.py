@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from chargehand.cli import screen
 from chargehand.cli.interruption import Interruption
+from chargehand.cli.lognotices import LogNotices
 from chargehand.cli.requests import LaunchRequest
 from chargehand.errors import Problem
 from chargehand.event import Notice, Observer
@@ -72,6 +73,7 @@ class Telling:
 
         with Interruption(tell) as interruption, display, ExitStack() as stack:
             told = [stack.enter_context(Backlog(each)) for each in observers]
+            stack.enter_context(LogNotices(told[0], project.now))
             ended = project.execute(plan, number=number, observers=told, on_start=interruption.watch)
         self.interrupted = interruption.exit_code if interruption.number else 0
         if self._output == "text":

@@ -3,16 +3,18 @@
 import os
 
 from chargehand.cli import screen
+from chargehand.cli.opening import open_project
 from chargehand.cli.requests import ValidateRequest
 from chargehand.errors import InvalidError
-from chargehand.project import Project
 from chargehand.report.annotations import annotate
 
 
 def validate(request: ValidateRequest) -> int:
     """Check files and report every problem in the format asked for."""
-    project = Project.load(".", inventory=request.inventory)
-    validation = project.validate(request.files or None, run_programs=request.run_programs)
+    project = open_project(request)
+    validation = project.validate(
+        request.files or None, run_programs=request.run_programs, every_host=request.every_host
+    )
     if request.format != "text":
         report = annotate(
             [screen.from_here(problem) for problem in validation.problems],
