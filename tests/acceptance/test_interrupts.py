@@ -101,7 +101,7 @@ def test_a_second_interrupt_leaves_at_once_and_the_host_ends_it_alone(hosts: Hos
     assert answer.statuses == {"web1": "unknown"}
     wait_until(lambda: not pids.alive(), 30, "the host kills what lost its connection")
     (folder,) = repository.left()
-    assert (repository.work / folder / "exit_code").exists(), "nobody heard how it ended: the host keeps it"
+    wait_until((repository.work / folder / "exit_code").exists, 30, "the host keeps what nobody heard of")
 
 
 def test_a_time_limit_ends_everything_too(hosts: Hosts, pids: Pids) -> None:
