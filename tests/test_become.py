@@ -420,6 +420,56 @@ def test_no_secret_stands_in_an_argument_list_or_environment_at_any_time(login: 
     assert not [text for text in seen if "canary" in text or "nonce=" in text]
 
 
+@pytest.fixture
+def program(account: Account) -> Iterator[Path]:
+    """Where a program may stand that the account can run; taken away after the test."""
+    path = Path(f"/usr/local/bin/{account.name}-program")
+    yield path
+    path.unlink(missing_ok=True)
+
+
+def test_dzdo_is_asked_as_sudo_is(login: Login, program: Path) -> None:
+    """Nobody gives dzdo away; it takes sudo's options, so sudo goes by its name."""
+    program.symlink_to(shutil.which("sudo") or "sudo")
+    login.account.may_sudo("(ALL) ALL")
+    ending, heard = login.run(SPOOF, root(method="dzdo", executable=str(program)))
+    assert (ending.exit_status, ending.pty) == (0, False)
+    assert heard.stdout.splitlines()[-1] == b"root"
+    assert PASSWORD.encode() not in heard.stdout + heard.stderr
+    wrong = login.refused(root("wrong", method="dzdo", executable=str(program)))
+    assert wrong.code == "become-wrong-password"
+
+
+RUN0 = """#!/bin/sh
+user=${1#--user=}; shift 2
+if [ -t 0 ]; then
+    stty -echo </dev/tty; printf 'Password: ' >/dev/tty; IFS= read -r given </dev/tty; echo >/dev/tty
+    [ "$given" = "$(cat "$0.password")" ] || { echo "Access denied: authentication failed"; exit 1; }
+fi
+exec sudo -n -u "$user" -- "$@"
+"""
+
+
+def test_run0_asks_on_a_terminal_and_is_answered_there(login: Login, program: Path) -> None:
+    """A stand-in that asks as polkit's agent does: run0 needs a newer systemd than Debian 12 has."""
+    login.account.may_sudo("(ALL) NOPASSWD: ALL")
+    program.write_text(RUN0)
+    program.chmod(0o755)
+    password = program.with_name(f"{program.name}.password")
+    password.write_text(PASSWORD)
+    try:
+        ending, heard = login.run(SPOOF, root(method="run0", executable=str(program)))
+        wrong = login.refused(root("wrong", method="run0", executable=str(program)))
+        quiet, said = login.run("id -un", root(None, method="run0", executable=str(program)))
+    finally:
+        password.unlink()
+    assert (ending.exit_status, ending.pty) == (0, True)
+    assert heard.stdout.splitlines()[-1] == b"root"
+    assert PASSWORD.encode() not in heard.stdout
+    assert wrong.code == "become-wrong-password"
+    assert (quiet.exit_status, quiet.pty, said.stdout) == (0, False, b"root\n")
+
+
 def test_the_arguments_of_run0_ask_for_the_user() -> None:
     request = compose_request(
         root(method="run0", flags=("--nice=5",)),
