@@ -1,6 +1,7 @@
 """SSH against real servers: who is who, and how a host is reached."""
 
 import dataclasses
+import getpass
 import logging
 import shutil
 import subprocess
@@ -423,7 +424,7 @@ def test_ssh_config_with_include_tells_how_a_host_is_reached(
     provider: SshProvider, sshd: Sshd, tmp_path: Path
 ) -> None:
     (tmp_path / "more").write_text(
-        f"Host web* !web9*\n  HostName 127.0.0.1\n  Port {sshd.port}\n  User root\n"
+        f"Host web* !web9*\n  HostName 127.0.0.1\n  Port {sshd.port}\n  User {getpass.getuser()}\n"
         f"  IdentityFile {sshd.client_key}\n  UserKnownHostsFile {sshd.known_hosts}\n"
     )
     config = tmp_path / "config"
@@ -440,7 +441,7 @@ def test_settings_win_over_ssh_config(provider: SshProvider, sshd: Sshd, tmp_pat
     config = tmp_path / "config"
     config.write_text("Host *\n  Port 9\n  User nobody\n  UserKnownHostsFile /none\n  IdentityFile /none\n")
     settings = sshd.settings(ssh_config_file=str(config))
-    assert run(provider, settings, "id -un\n")[1].stdout == b"root\n"
+    assert run(provider, settings, "id -un\n")[1].stdout.decode() == f"{getpass.getuser()}\n"
 
 
 @pytest.mark.parametrize("installed", [True, False])

@@ -587,14 +587,15 @@ def test_a_channel_closed_while_another_thread_sends_leaves_its_neighbours_alone
 # What this machine lacks
 
 SHORT_OF_DESCRIPTORS = """
+import getpass
 import os, resource, sys
 from chargehand.connection import ConnectionSettings
 from chargehand.provider import Stop, Unreachable
 from chargehand.ssh import SshProvider
 
 settings = ConnectionSettings(
-    address="127.0.0.1", port=int(sys.argv[1]), user="root", private_key_file=sys.argv[2], agent=False,
-    known_hosts_files=(sys.argv[3],), ssh_config_file="/dev/null",
+    address="127.0.0.1", port=int(sys.argv[1]), user=getpass.getuser(),
+    private_key_file=sys.argv[2], agent=False, known_hosts_files=(sys.argv[3],), ssh_config_file="/dev/null",
 )
 provider, sessions = SshProvider(), []
 sessions.append(provider.open(settings, Stop()))

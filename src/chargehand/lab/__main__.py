@@ -168,15 +168,23 @@ async def _pump(source: asyncio.StreamReader, sink: asyncssh.SSHWriter[bytes]) -
 
 
 async def _end(child: asyncio.subprocess.Process, *, grace_s: float) -> None:
-    """Close the child's stdin, as sshd does when a client is gone; after the grace kill its group."""
+    """Close the child's stdin, as sshd does when a client is gone; after the grace kill its group.
+
+    The group is killed as well when the lab ends meanwhile and cancels this.
+    """
     if child.stdin is not None:
         child.stdin.close()
+    ended = False
     try:
         async with asyncio.timeout(grace_s):
             await asyncio.gather(_drain(child.stdout), _drain(child.stderr), child.wait())
+        ended = True
     except TimeoutError:
-        _signal_group(child, signal.SIGKILL)
-        await child.wait()
+        pass
+    finally:
+        if not ended:
+            _signal_group(child, signal.SIGKILL)
+    await child.wait()
 
 
 async def _drain(source: asyncio.StreamReader | None) -> None:
