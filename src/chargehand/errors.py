@@ -13,7 +13,8 @@
     │   │   └── UnknownHostError     4  a host pattern whose word names no host and no group
     │   └── SecretError                 a secret reference that cannot be resolved
     ├── NoHostMatchedError           4  the targeting is valid and matches nobody
-    └── PolicyError                  12 what is asked is valid and not allowed, such as more than max_targets
+    ├── PolicyError                  12 what is asked is valid and not allowed, such as more than max_targets
+    └── StoreError                   14 what happens cannot be recorded, or what happened cannot be read
 
 A host's trouble is no error: it is a `HostResult`.
 """
@@ -151,6 +152,12 @@ class PolicyError(ChargehandError):
     """What is asked is valid and not allowed."""
 
     exit_code = 12
+
+
+class StoreError(ChargehandError):
+    """What happens cannot be recorded, or what happened cannot be read."""
+
+    exit_code = 14
 
 
 def nearest(name: str, known: Iterable[str], limit: int = 1) -> list[str]:

@@ -1,6 +1,7 @@
 """RenderedScript: the bytes that run on one host, and how they are to be run."""
 
 import hashlib
+import secrets
 from dataclasses import dataclass, field
 
 from chargehand.connection import Become
@@ -16,12 +17,14 @@ class RenderedScript:
         become: How the effective user is taken on; None runs it as the user who logged in.
         timeout_s: Seconds the script may run, from its start; None for ever.
         idle_timeout_s: Seconds it may stay silent; None for ever.
+        token: Names the script's folder on the host; a host on which that folder is starts nothing with it.
     """
 
     content: bytes = field(repr=False)
     become: Become | None = None
     timeout_s: float | None = None
     idle_timeout_s: float | None = None
+    token: str = field(default_factory=lambda: secrets.token_hex(16), compare=False)
 
     @property
     def sha256(self) -> str:

@@ -7,10 +7,11 @@ then the keys that later versions of that API added; then ``results``, which is 
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
 
+from chargehand.provenance import Provenance
 from chargehand.report.escape import escape_json
 from chargehand.result import CapturedOutput, HostResult, Status
 
@@ -70,6 +71,10 @@ class InvocationRecord:
         scheduling: When it is to start; None when it starts at once.
         job_organization: The organization it is limited to, as the API shows one.
         job_location: The location, likewise.
+        code: Short name of why it did not simply run, such as ``overlap``; else empty.
+        reason: The same in one line for people.
+        ended_at: When its last host was done, aware; None before.
+        provenance: Where it comes from; None when nobody keeps that.
     """
 
     id: int
@@ -94,6 +99,10 @@ class InvocationRecord:
     scheduling: tuple[datetime | None, datetime | None] | None = None
     job_organization: Mapping[str, object] | None = None
     job_location: Mapping[str, object] | None = None
+    code: str = ""
+    reason: str = ""
+    ended_at: datetime | None = None
+    provenance: Provenance | None = None
 
     @property
     def status(self) -> int:
@@ -145,7 +154,7 @@ def document(record: InvocationRecord) -> Json:
         "job_organization": record.job_organization,
         "job_location": record.job_location,
     }
-    return answer | _triggering(record) | {"results": _results(record)}
+    return answer | _triggering(record) | _own(record) | {"results": _results(record)}
 
 
 def dumps(value: object, *, indent: int | None = 2) -> str:
@@ -244,6 +253,16 @@ def _triggering(record: InvocationRecord) -> Json:
         times = {"start_at": _foreman_time(start_at), "start_before": _foreman_time(start_before)}
         return {"mode": "future", "scheduling": times}
     return {}
+
+
+def _own(record: InvocationRecord) -> Json:
+    """What Foreman's document has no place for."""
+    return {
+        "ended_at": _foreman_time(record.ended_at),
+        "code": record.code,
+        "reason": record.reason,
+        "provenance": asdict(record.provenance) if record.provenance else None,
+    }
 
 
 def _results(record: InvocationRecord) -> list[Json]:

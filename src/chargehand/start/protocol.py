@@ -105,7 +105,7 @@ class StartProtocol:
             script=script,
             greeting=f": {self._marks.left};",
             nonce=secrets.token_hex(16),
-            name=secrets.token_hex(16),
+            name=script.token,
             folders=folders,
             pty=pty,
         )

@@ -1,0 +1,25 @@
+"""The surface: every command, its parameters and its help. Light on purpose; see `command`."""
+
+import click
+
+from chargehand.cli.surface.checking import PLAN, RENDER, VALIDATE
+from chargehand.cli.surface.looking import BOOKMARKS, FEATURES, HOSTS, SCHEMA, TEMPLATES
+from chargehand.cli.surface.running import EXEC, RUN
+from chargehand.cli.surface.setup import COMPLETION, DOCTOR, INIT, LAB
+
+COMMANDS: tuple[click.Command, ...] = (
+    RUN,
+    EXEC,
+    VALIDATE,
+    PLAN,
+    RENDER,
+    HOSTS,
+    TEMPLATES,
+    FEATURES,
+    BOOKMARKS,
+    SCHEMA,
+    INIT,
+    LAB,
+    DOCTOR,
+    COMPLETION,
+)

@@ -1,0 +1,199 @@
+"""The tables; columns are called what the parameters and the JSON keys are called.
+
+One row of `job_invocation` is one launch, one of `template_invocation` one host's share of it. Moments are
+microseconds since 1970, UTC, so that they mean the same in every database and compare as numbers.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_KEY: Final = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite numbers rows by itself only where the type is called INTEGER."""
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware datetime, kept as microseconds since 1970."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        """To the database."""
+        return None if value is None else (value - _EPOCH) // timedelta(microseconds=1)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """From the database."""
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+metadata = MetaData()
+
+runner = Table(
+    "runner",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("machine", Text, nullable=False),  # names a boot of a machine
+    Column("pid", Integer, nullable=False),
+    Column("lock_file", Text, nullable=False),  # locked as long as the runner lives
+    Column("seen_at", Moment, nullable=False),
+)
+
+recurring_logic = Table(
+    "recurring_logic",
+    metadata,
+    Column("id", _KEY, primary_key=True, autoincrement=True),
+    Column("key", Text, nullable=False, unique=True),  # what makes it the same one when its file changes
+    Column("playbook", Text, nullable=False),
+    Column("job_number", Integer, nullable=False),
+    Column("job_name", Text, nullable=False),
+    Column("state", String(16), nullable=False),  # active disabled finished cancelled
+    Column("reason", Text, nullable=False, default=""),  # why it is not active, or what is wrong
+    Column("removed", Boolean, nullable=False, default=False),  # cancelled because its job is gone
+    Column("fingerprint", String(64), nullable=False),  # of everything below that the file says
+    Column("cron_line", Text, nullable=False),
+    Column("time_zone", Text, nullable=False),
+    Column("purpose", Text),
+    Column("max_iteration", Integer),
+    Column("end_time", Moment),
+    Column("start_at", Moment),
+    Column("start_before", Moment),
+    Column("overlap", String(16), nullable=False),
+    Column("catch_up_runs", String(8), nullable=False),
+    Column("catch_up_window_s", Float, nullable=False),
+    Column("jitter_s", Float, nullable=False),
+    Column("iteration", Integer, nullable=False, default=0),
+    Column("since", Moment, nullable=False),  # nothing before this is due
+    Column("seen_until", Moment, nullable=False),  # every occurrence up to this is decided
+    Column("paused_until", Moment),
+    Column("last_occurrence", Moment),
+    Column("hosts", JSON),  # of a static targeting: [[name, id], ...]
+)
+
+job_invocation = Table(
+    "job_invocation",
+    metadata,
+    Column("id", _KEY, primary_key=True, autoincrement=True),
+    Column("task_id", String(36), nullable=False, unique=True),
+    Column("description", Text, nullable=False),
+    Column("job_category", Text, nullable=False),
+    Column("state", String(16), nullable=False),  # scheduled planned running stopped
+    Column("status_label", String(16), nullable=False),  # queued running succeeded failed cancelled
+    Column("code", Text, nullable=False, default=""),  # overlap missed blackout start_before invalid ...
+    Column("reason", Text, nullable=False, default=""),  # one line of why it did not simply run
+    Column("exit_code", Integer),
+    Column("created_at", Moment, nullable=False),
+    Column("start_at", Moment),  # when it started, or is to start
+    Column("start_before", Moment),
+    Column("started_at", Moment),  # of the run; None before
+    Column("ended_at", Moment),
+    Column("search_query", Text),
+    Column("targeting_type", String(16), nullable=False),
+    Column("bookmark_id", Integer),
+    Column("bookmark_name", Text),
+    Column("user_id", Integer),
+    Column("randomized_ordering", Boolean),
+    Column("resolved", Boolean, nullable=False, default=False),  # whether the hosts are known
+    Column("total", Integer),
+    Column("succeeded", Integer),  # these are of a stopped invocation
+    Column("failed", Integer),
+    Column("cancelled", Integer),
+    Column("ssh_user", Text),
+    Column("time_to_pickup", Integer),
+    Column("concurrency_level", Integer),
+    Column("execution_timeout_interval", Integer),
+    Column("idempotent", Boolean, nullable=False, default=False),
+    Column("template_id", Integer),
+    Column("template_name", Text),
+    Column("effective_user", Text),
+    Column("inputs", JSON, nullable=False),  # [{"name", "value", "id", "hidden"}]
+    Column("job_organization", JSON),
+    Column("job_location", JSON),
+    Column("user", Text, nullable=False),
+    Column("trigger", String(16), nullable=False),
+    Column("playbook", Text),
+    Column("job_number", Integer, nullable=False, default=0),
+    Column("job_name", Text, nullable=False, default=""),
+    Column("commit", String(64)),
+    Column("dirty", Boolean),
+    Column("rerun_of", BigInteger),
+    Column("launch", JSON, nullable=False),
+    Column("recurring_logic_id", ForeignKey("recurring_logic.id")),
+    Column("occurrence", Moment),  # the nominal time that it stands for
+    Column("schedule_key", Text, unique=True),  # of a job with `scheduling`: started once
+    Column("runner_id", String(64)),  # who carries it out; None when nobody does yet
+    Column("cancel_requested", String(8), nullable=False, default=""),  # "" cancel force
+    UniqueConstraint("recurring_logic_id", "occurrence", name="one_start_an_occurrence"),
+    Index("job_invocation_state", "state"),
+    Index("job_invocation_started_at", "started_at"),
+    Index("job_invocation_playbook", "playbook"),
+    sqlite_autoincrement=True,
+)
+
+template_invocation = Table(
+    "template_invocation",
+    metadata,
+    Column("id", _KEY, primary_key=True, autoincrement=True),
+    Column("job_invocation_id", ForeignKey("job_invocation.id", ondelete="CASCADE"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("host_name", Text, nullable=False),
+    Column("host_id", Integer, nullable=False),
+    Column("state", String(16), nullable=False),  # queued starting running stopped
+    Column("status", String(16), nullable=False),  # as in the JSON; pending until stopped
+    Column("token", String(64)),  # names the script's folder on the host; kept from the intent on
+    Column("script_sha256", String(64)),  # of the script with its secrets masked
+    Column("intended_at", Moment),
+    Column("settled", Boolean, nullable=False, default=False),  # the host was told to remove the folder
+    Column("reconciled", Boolean, nullable=False, default=False),  # learned from the host after a crash
+    Column("cancel_requested", Boolean, nullable=False, default=False),
+    Column("exit_status", Integer),
+    Column("signal", String(16)),
+    Column("started_at", Moment),
+    Column("duration_s", Float),
+    Column("code", Text, nullable=False, default=""),
+    Column("reason", Text, nullable=False, default=""),
+    Column("noise", Text, nullable=False, default=""),
+    Column("pty", Boolean, nullable=False, default=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("stdout_size_bytes", BigInteger, nullable=False, default=0),
+    Column("stdout_sha256", String(64)),
+    Column("stderr_size_bytes", BigInteger, nullable=False, default=0),
+    Column("stderr_sha256", String(64)),
+    UniqueConstraint("job_invocation_id", "position"),
+    Index("template_invocation_host", "host_name", "job_invocation_id"),
+)
+
+output = Table(
+    "output",
+    metadata,
+    Column(
+        "template_invocation_id",
+        ForeignKey("template_invocation.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("sequence", Integer, primary_key=True),  # from 0, in the order in which it was heard
+    Column("at", Moment, nullable=False),
+    Column("stream", SmallInteger, nullable=False),  # 1 stdout, 2 stderr
+    Column("offset_bytes", BigInteger, nullable=False),  # in the stream; a gap is what was left out
+    Column("content", LargeBinary, nullable=False),
+)
