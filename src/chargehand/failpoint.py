@@ -1,7 +1,7 @@
 """Failpoints: named places where a test makes this process die, to see what is left of its work.
 
-``CHARGEHAND_FAILPOINT=after-intent:2:KILL`` sends the signal to the process group the second time the place
-is reached. Without the variable a place costs one comparison; nobody but whoever starts the process can set it.
+``CHARGEHAND_FAILPOINT=after-intent:2:KILL`` sends the signal to the process group the second time the
+place is reached. Without the variable a place costs one comparison; only who starts the process can set it.
 """
 
 import os
