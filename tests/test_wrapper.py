@@ -5,9 +5,12 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,7 +48,7 @@ class Host:
         before, after = self.inside
         return self.provider.start(before + request + after, self.environment, pty=pty)
 
-    def run(self, content: str | bytes, *, settle: bool = True, **limits: float) -> tuple[Ending, Heard]:
+    def run(self, content: str | bytes, *, settle: bool = True, **words: Any) -> tuple[Ending, Heard]:
         content = content.encode() if isinstance(content, str) else content
         settings = ConnectionSettings(
             provider="local",
@@ -55,7 +58,7 @@ class Host:
         )
         heard = Heard()
         with closing(Conduct(self.open, settings)) as conduct:
-            ending = conduct.run(RenderedScript(content=content, **limits), heard, Stop())
+            ending = conduct.run(RenderedScript(content=content, **words), heard, Stop())
             if settle:
                 conduct.settle()
         return ending, heard
@@ -341,23 +344,80 @@ def test_folders_forgotten_for_a_week_are_removed_and_younger_ones_are_not(host:
     assert host.left() == [young.name, other.name]
 
 
-@pytest.mark.parametrize("there", ["folder", "link", "file"])
-def test_what_is_there_already_is_never_used(host: Host, monkeypatch: pytest.MonkeyPatch, there: str) -> None:
-    """Even if somebody guessed the name, which is random."""
-    monkeypatch.setattr(
-        "chargehand.start.protocol.secrets.token_hex", lambda size: "0123456789abcdef"[:size] * 2
-    )
+TOKEN = "0123456789abcdef" * 2
+
+
+@pytest.mark.parametrize("there", ["folder", "link", "dangling link", "file"])
+def test_a_token_whose_folder_is_there_starts_nothing(host: Host, shell: str, there: str) -> None:
+    """Whatever it is, and whichever of the folders it lies in: it is neither used nor removed."""
+    host.shell = shell
     target = host.folder.parent / "target"
     target.mkdir(mode=0o777)
-    guessed = host.folder / f".chargehand-{'0123456789abcdef' * 2}"
-    if there == "link":
-        guessed.symlink_to(target)
+    found = host.folder / f".chargehand-{TOKEN}"
+    if "link" in there:
+        found.symlink_to(target if there == "link" else "nowhere")
     else:
-        guessed.mkdir() if there == "folder" else guessed.touch()
-    _, heard = host.run('echo "$0"')
-    assert heard.stdout.startswith(b"/var/tmp/.chargehand-")
+        found.mkdir() if there == "folder" else found.touch()
+    host.work_folders = (str(target),)
+    with pytest.raises(NotStarted, match="started before") as failure:
+        host.run(f"touch {host.folder.parent}/ran", token=TOKEN)
+    assert failure.value.code == "already-there"
+    assert host.left() == [found.name]
     assert list(target.iterdir()) == []
-    assert there != "folder" or list(guessed.iterdir()) == []
+    assert not (host.folder.parent / "ran").exists()
+
+
+def test_a_token_starts_again_when_its_folder_is_gone(host: Host, shell: str) -> None:
+    host.shell = shell
+    host.work_folders = (str(host.folder), f"{host.folder}/.")  # one folder by several names is one
+    for _ in range(2):
+        assert host.run("true", token=TOKEN)[0].exit_status == 0
+    assert host.left() == []
+
+
+def test_of_many_that_come_at_once_with_one_token_at_most_one_starts(host: Host, shell: str) -> None:
+    """Those that cannot make it in the first folder go on to the next, and still find the others."""
+    host.shell = shell
+    ran = host.folder.parent / "ran"
+    host.work_folders = ("~/a", "~/b")
+    (host.folder / "a").mkdir()
+    (host.folder / "b").mkdir()
+
+    def start(_: int) -> str:
+        try:
+            host.run(f"echo up >>{ran}; sleep 1", settle=False, token=TOKEN)
+        except NotStarted as failure:
+            return failure.code
+        return "started"
+
+    with ThreadPoolExecutor(8) as pool:
+        ends = Counter(pool.map(start, range(8)))
+    assert set(ends) <= {"started", "already-there"}
+    assert ends["started"] == len(ran.read_text().split() if ran.exists() else []) <= 1
+
+
+def test_a_script_that_nobody_hears_start_never_starts_and_leaves_nothing(host: Host, shell: str) -> None:
+    """The connection dies after the last byte of the script, before the wrapper says START."""
+
+    host.shell = shell
+    ran = host.folder.parent / "ran"
+    wrapper = Wrapper(
+        script=RenderedScript(content=f"touch {ran}\n".encode()), greeting=":", nonce="0" * 32, name=TOKEN
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    subprocess.run(
+        [*host.shell.split(), "-c", 'IFS= read -r line; eval "$line"'],
+        input=wrapper.encode(),
+        stdout=writer,
+        stderr=writer,
+        env=host.environment,
+        timeout=20,
+        check=False,
+    )
+    os.close(writer)
+    assert not ran.exists()
+    assert host.left() == []
 
 
 MOUNTS = """

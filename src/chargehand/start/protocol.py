@@ -36,7 +36,7 @@ NOISE_BYTES: Final = 65536
 """How much of what comes before the start is kept."""
 
 
-REFUSALS: Final = frozenset(("no-space", "no-folder", "upload-cut", "interpreter-missing"))
+REFUSALS: Final = frozenset(("already-there", "no-space", "no-folder", "upload-cut", "interpreter-missing"))
 """Why the wrapper does not start the script."""
 
 

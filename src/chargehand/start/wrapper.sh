@@ -8,6 +8,8 @@
 mask=$(umask)
 umask 077
 trap : HUP
+deaf=
+trap 'deaf=yes' PIPE
 exec 3<&0 </dev/null
 
 # The switching program ran with LC_ALL=C so that its texts can be read; the script gets what the login had.
@@ -16,10 +18,11 @@ if [ "$become" ] && [ "${LC_ALL-}" = C ]; then
   [ "$locale" ] || unset LC_ALL
 fi
 
-# A record goes to both streams: each is then known to be complete. Nobody listens any more: nothing starts.
+# A record goes to both streams: each is then known to be complete. False when nobody listens any more.
 mark() {
-  printf '%s %s\n' "$nonce" "$*" || exit 98
-  [ "$pty" ] || printf '%s %s\n' "$nonce" "$*" >&2
+  printf '%s %s\n' "$nonce" "$*" && {
+    [ "$pty" ] || printf '%s %s\n' "$nonce" "$*" >&2
+  } && [ -z "$deaf" ]
 }
 
 refuse() {
@@ -44,13 +47,30 @@ claim() {
   return 1
 }
 
+# A folder of this name says that this very script was started, or is being started, by somebody else. Looked for
+# before and after ours is made, so that of two who come at once never both start.
+fence() {
+  for other in "$@"; do
+    case $other in
+      /*) other=$other/.chargehand-$name ;;
+      *) continue ;;
+    esac
+    [ -e "$other" ] || [ -L "$other" ] || continue
+    [ "$folder" ] && [ "$other" -ef "$folder" ] || refuse already-there "$other is there: started before"
+  done
+}
+
+set -- "$@" "${TMPDIR-}" /var/tmp /tmp "${HOME-}" /dev/shm
 full=
-for parent in "$@" "${TMPDIR-}" /var/tmp /tmp "${HOME-}" /dev/shm; do
+folder=
+fence "$@"
+for parent in "$@"; do
   claim "$parent" 2>/dev/null && break
 done
+fence "$@"
 if [ -z "$folder" ]; then
   [ -z "$full" ] || refuse no-space "no room for $size bytes in$full"
-  refuse no-folder "no folder to write to: tried $* ${TMPDIR-} /var/tmp /tmp ${HOME-} /dev/shm"
+  refuse no-folder "no folder to write to: tried $*"
 fi
 
 : >"$folder/script"
@@ -144,7 +164,10 @@ watch() {
   exit 1
 }
 
-mark START
+mark START || {
+  rm -rf "$folder"
+  exit 98
+}
 watch &
 watcher=$!
 
@@ -166,7 +189,7 @@ if [ -e "$folder/stop" ]; then
     halted=alive
   fi
 fi
-mark END "$status $halted $why"
+mark END "$status $halted $why" || exit 98
 
 # Until our side has recorded the result, the folder is the only evidence of it.
 wait "$watcher" || exit 0
