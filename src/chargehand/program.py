@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 _STDERR_BYTES = 4096
 _PIECE_BYTES = 64 * 1024
@@ -33,7 +34,13 @@ class Printed:
 
 
 def run_program(
-    argv: Sequence[str], *, environ: Mapping[str, str], folder: Path, timeout_s: float, output_bytes: int
+    argv: Sequence[str],
+    *,
+    environ: Mapping[str, str],
+    folder: Path,
+    timeout_s: float,
+    output_bytes: int,
+    stdin: IO[bytes] | None = None,
 ) -> Printed:
     """Run a program to its end; nothing that it started is left behind.
 
@@ -43,6 +50,7 @@ def run_program(
         folder: Where it runs.
         timeout_s: From its start to its end.
         output_bytes: Of standard output.
+        stdin: A file that it reads; None gives it nothing.
 
     Raises:
         ProgramError: It cannot be run, is too slow or prints too much.
@@ -51,7 +59,7 @@ def run_program(
     try:
         process = subprocess.Popen(  # noqa: S603 - running the user's program is the purpose
             argv,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
