@@ -119,9 +119,10 @@ class SchemaRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class InitRequest:
-    """``chargehand init``."""
+    """``chargehand init``; with `service`, print what starts Chargehand by itself."""
 
     folder: Path
+    service: Literal["systemd", "cron"] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,3 +150,67 @@ class CompletionRequest:
     """``chargehand completion``."""
 
     shell: Literal["bash", "zsh", "fish"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoryRequest:
+    """``chargehand list``; the words are a query over runs."""
+
+    words: tuple[str, ...]
+    limit: int
+    every: bool
+    oldest_first: bool
+    output: Literal["text", "json", "ndjson"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowRequest:
+    """``chargehand show``."""
+
+    id: str
+    hosts: str | None
+    output: Literal["text", "json"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputRequest:
+    """``chargehand output``."""
+
+    id: str
+    host: str | None
+    follow: bool
+    stdout: bool
+    stderr: bool
+    timestamps: bool
+    raw: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffRequest:
+    """``chargehand diff``."""
+
+    before: str
+    after: str
+    host: str | None
+    detailed_exitcode: bool
+    output: Literal["text", "json"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CancelRequest:
+    """``chargehand cancel``."""
+
+    id: str
+    force: bool
+    limit: str | None
+    no_wait: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class PruneRequest:
+    """``chargehand prune``."""
+
+    keep: int | None
+    older_than: str | None
+    max_size: str | None
+    dry_run: bool

@@ -21,6 +21,11 @@ def say(text: str) -> None:
     click.echo(escape(text))
 
 
+def say_text(text: str) -> None:
+    """A result of several lines, as it is written."""
+    click.echo(escape(text), nl=False)
+
+
 def say_json(value: object) -> None:
     """A result as one JSON document on stdout."""
     click.echo(dumps(value))

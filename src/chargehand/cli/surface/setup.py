@@ -14,13 +14,25 @@ INIT = Command(
     params=[
         click.Argument(
             ["folder"], default=".", type=click.Path(file_okay=False, path_type=Path), metavar="[DIR]"
-        )
+        ),
+        click.Option(
+            ["--systemd", "service"],
+            flag_value="systemd",
+            help="Write nothing: print a systemd unit that keeps `serve` running for the project.",
+        ),
+        click.Option(
+            ["--cron", "service"],
+            flag_value="cron",
+            help="Write nothing: print a crontab line that calls `tick` every minute.",
+        ),
     ],
     help="""Write a small working project into DIR (here by default); never overwrites a file.
 
 \b
-Example:
+Examples:
   chargehand init fleet && cd fleet && chargehand run playbooks/hello.yml --lab 5
+  chargehand init --systemd > chargehand.service
+  (crontab -l; chargehand init --cron) | crontab -
 """,
 )
 
