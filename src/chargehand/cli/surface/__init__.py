@@ -3,6 +3,7 @@
 import click
 
 from chargehand.cli.surface.checking import PLAN, RENDER, VALIDATE
+from chargehand.cli.surface.history import CANCEL, DIFF, LIST, OUTPUT, PRUNE, SHOW
 from chargehand.cli.surface.looking import BOOKMARKS, FEATURES, HOSTS, SCHEMA, TEMPLATES
 from chargehand.cli.surface.running import EXEC, RUN
 from chargehand.cli.surface.setup import COMPLETION, DOCTOR, INIT, LAB
@@ -10,6 +11,12 @@ from chargehand.cli.surface.setup import COMPLETION, DOCTOR, INIT, LAB
 COMMANDS: tuple[click.Command, ...] = (
     RUN,
     EXEC,
+    LIST,
+    SHOW,
+    OUTPUT,
+    DIFF,
+    CANCEL,
+    PRUNE,
     VALIDATE,
     PLAN,
     RENDER,
