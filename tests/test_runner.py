@@ -301,7 +301,7 @@ def test_a_first_stop_stops_the_running_hosts_and_starts_no_others(background, h
     assert statuses(result) == {"web01": "succeeded", "web02": "cancelled", "web03": "cancelled"}
     assert result.results[1].reason == "cancelled while it ran, and stopped on the host"
     assert result.results[2].reason == "cancelled before it started"
-    assert (result.cancelled, result.exit_code) == (True, 130)
+    assert (result.cancelled, result.exit_code) == (True, 5)
     assert provider.visited == names(2)
 
 
@@ -359,6 +359,102 @@ def test_a_stop_before_the_run_starts_nothing(tmp_path, heard):
     runner.stop()
     assert statuses(runner.run([share("web01")])) == {"web01": "cancelled"}
     assert provider.visited == []
+
+
+@pytest.mark.parametrize(
+    ("why", "status", "reason"),
+    [
+        ("could-not-record", "skipped", "never started: could not record"),
+        ("told-to-end", "pending", "not started: the runner was told to end"),
+        ("taken-over", "pending", "not started: another runner has taken the run over"),
+    ],
+)
+def test_a_runner_that_refrains_starts_nobody_else_and_lets_those_that_run_end(
+    background, heard, why, status, reason
+):
+    gate = Stop()
+    provider = ScriptedProvider({"web02": Act(until=gate, exit_status=3)})
+    runner, wait = background(provider, [share(name) for name in names(4)], concurrency_level=1)
+    heard.wait(lambda _: "web02" in heard.started())
+    runner.refrain(why)
+    heard.wait(lambda events: sum(isinstance(event, HostFinished) for event in events) == 3)
+    gate.press("now it may end")
+    result = wait()
+    assert statuses(result) == {"web01": "succeeded", "web02": "failed", "web03": status, "web04": status}
+    assert (result.results[3].code, result.results[3].reason) == (why, reason)
+    assert (result.stopped, result.cancelled, result.exit_code) == (why, False, 5)
+
+
+def test_a_host_that_is_being_connected_to_is_not_started_by_a_runner_that_refrains(background, heard):
+    gate = threading.Event()
+    provider = StuckProvider(gate, opens=False)
+    runner, wait = background(provider, [share(name) for name in names(2)], concurrency_level=1)
+    heard.wait(lambda events: any(isinstance(event, HostConnecting) for event in events))
+    runner.refrain("told-to-end")
+    heard.wait(lambda events: any(isinstance(event, HostFinished) for event in events))
+    gate.set()
+    assert statuses(wait()) == {"web01": "pending", "web02": "pending"}
+    assert heard.started() == []
+
+
+def test_a_host_that_would_be_tried_again_stays_to_be_done_when_the_runner_is_told_to_end(background, heard):
+    retry = Retry(times=3, delay_s=PATIENCE_S)
+    runner, wait = background(
+        ScriptedProvider({"web01": refused(9)}), [share("web01")], retry_unreachable=retry
+    )
+    heard.wait(lambda _: bool(heard.notices()))
+    runner.refrain("told-to-end")
+    assert statuses(wait()) == {"web01": "pending"}
+
+
+def test_a_runner_that_refrains_before_the_run_connects_to_nobody(tmp_path, heard):
+    provider = ScriptedProvider()
+    runner = Runner(Limits(), [heard], spool=tmp_path, find_provider=provider.find)
+    runner.refrain("told-to-end")
+    assert statuses(runner.run([share("web01")])) == {"web01": "pending"}
+    assert provider.visited == []
+
+
+def test_some_hosts_are_cancelled_and_the_others_run_on(background, heard):
+    gate = Stop()
+    provider = ScriptedProvider({"web01": Act(hang=True), "web02": Act(until=gate)})
+    shares = [share(name) for name in names(6)]
+    runner, wait = background(provider, shares, concurrency_level=2, waves=(4, "100%"))
+    heard.wait(lambda _: set(heard.started()) == {"web01", "web02"})
+    runner.stop_hosts(["web01", "web04", "web05", "nobody"])
+    heard.wait(lambda events: sum(isinstance(event, HostFinished) for event in events) == 4)
+    gate.press("now it may end")
+    result = wait()
+    assert statuses(result) == {
+        "web01": "cancelled",
+        "web02": "succeeded",
+        "web03": "succeeded",
+        "web04": "cancelled",
+        "web05": "cancelled",
+        "web06": "succeeded",
+    }
+    assert result.results[3].reason == "cancelled before it started"
+    assert (result.cancelled, result.exit_code) == (False, 5)
+
+
+def test_a_wave_whose_hosts_are_all_cancelled_is_passed_over(background, heard):
+    gate = Stop()
+    provider = ScriptedProvider({"web01": Act(until=gate)})
+    runner, wait = background(provider, [share(name) for name in names(3)], waves=(1, 1, "100%"))
+    heard.wait(lambda _: bool(heard.started()))
+    runner.stop_hosts(["web02"])
+    heard.wait(lambda events: any(isinstance(event, HostFinished) for event in events))
+    gate.press("now it may end")
+    assert statuses(wait()) == {"web01": "succeeded", "web02": "cancelled", "web03": "succeeded"}
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("cancelled", "cancelled"), ("could-not-record", "skipped"), ("taken-over", "pending")],
+)
+def test_a_host_that_was_kept_from_starting_has_no_trouble_of_its_own(run, code, status):
+    provider = ScriptedProvider(otherwise=Act(not_started=NotStarted(code, "not this time")))
+    assert statuses(run(provider, [share("web01")])) == {"web01": status}
 
 
 def test_stop_may_be_called_from_a_signal_handler(tmp_path, heard):

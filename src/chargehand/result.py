@@ -115,7 +115,8 @@ class JobResult:
         started_at: When the run began, aware, UTC.
         ended_at: When its last host was done, aware, UTC.
         cancelled: Whether somebody stopped it.
-        stopped: Why no more hosts were started - ``stop_after`` or ``deadline`` - or empty.
+        stopped: Why no more hosts were started - ``stop_after``, ``deadline``, or what `Runner.refrain` was
+            given - or empty.
     """
 
     results: tuple[HostResult, ...]
@@ -138,7 +139,7 @@ class JobResult:
         """The exit code of the command that ran it (design §3)."""
         count = self.counts
         if self.cancelled:
-            return 130
+            return 13 if count[Status.UNKNOWN] else 5
         if self.stopped == "stop_after":
             return 8
         if self.stopped == "deadline":
@@ -154,4 +155,4 @@ class JobResult:
             return 9 if failed == timed_out else 5
         if unreachable:
             return 6
-        return 5 if count[Status.CANCELLED] + count[Status.SKIPPED] else 0
+        return 5 if count[Status.CANCELLED] + count[Status.SKIPPED] + count[Status.PENDING] else 0

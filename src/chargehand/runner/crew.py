@@ -1,7 +1,7 @@
 """Crew: the threads of a run, and the hosts they are at."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,10 +10,10 @@ from pathlib import Path
 from chargehand.event import HostConnecting, HostFinished, Stream
 from chargehand.limits import Retry
 from chargehand.provider import Provider, Unreachable
-from chargehand.result import HostResult
+from chargehand.result import HostResult, Status
 from chargehand.runner.herald import Herald
 from chargehand.runner.line import Line, Turn
-from chargehand.runner.outcome import abandoned, never_started
+from chargehand.runner.outcome import CANCELLED, abandoned, never_started
 from chargehand.runner.output import Capture
 from chargehand.runner.tally import Tally
 from chargehand.runner.visit import Visit, defect, unreachable, untouched
@@ -49,7 +49,8 @@ class Crew:
     """The threads of a run, and the hosts they are at.
 
     Attributes:
-        stopped: ``stop_after`` when hosts were skipped because too many had failed; else empty.
+        stopped: Why hosts that waited got no turn, though nobody stopped the run: ``stop_after`` or what
+            `refrain` was given; else empty.
     """
 
     def __init__(self, line: Line, tally: Tally, herald: Herald, orders: Orders) -> None:
@@ -60,6 +61,8 @@ class Crew:
         self._orders = orders
         self._visits: dict[str, Visit] = {}
         self._halted = ""
+        self._held = ""
+        self._withdrawn: set[str] = set()
         self._lock = threading.Lock()
 
     def start(self, threads: int, gone: Callable[[], None]) -> int:
@@ -84,7 +87,31 @@ class Crew:
             return
         self._herald.tell(HostFinished(at=self._orders.clock(), result=result))
         if self._tally.failed >= self._orders.failures_allowed and self._skip_rest("stop_after"):
-            self.stopped = "stop_after"
+            self.stopped = self.stopped or "stop_after"
+
+    def refrain(self, why: str) -> None:
+        """Start no more scripts, and let those that run come to their end.
+
+        Args:
+            why: One of those that `never_started` has words for.
+        """
+        with self._lock:
+            self._held = self._held or why
+            visits = list(self._visits.values())
+        for visit in visits:
+            visit.held = visit.held or why
+        if self._skip_rest(why):
+            self.stopped = self.stopped or why
+
+    def stop_hosts(self, hosts: Collection[str], *, now: bool = False) -> None:
+        """Give some hosts no turn, and stop them where they are under way; `now` as for `halt`."""
+        with self._lock:
+            self._withdrawn.update(hosts)
+            visits = [visit for host, visit in self._visits.items() if host in hosts]
+        for visit in visits:
+            visit.stop.press(CANCELLED, now=now)
+        for turn in self._line.withdraw(hosts):
+            self._leave_out(turn, CANCELLED)
 
     def halt(self, why: str, *, now: bool = False) -> bool:
         """Let nobody else have a turn and stop the hosts under way; whether there was anybody to stop.
@@ -142,6 +169,9 @@ class Crew:
                 which = f"try {again.attempt} of {retry.times + 1}"
                 self._herald.notice(f"{share.host}: {trouble.reason}; {which} in {retry.delay_s:g} s")
                 return visit
+            if wanted and self._held:
+                self._leave_out(again, self._held)
+                return visit
             result = unreachable(share, trouble, turn.attempt)
         self.finish(result)
         self._dismiss(share)
@@ -161,7 +191,8 @@ class Crew:
         visit = Visit(turn, share.script, watch)
         with self._lock:
             self._visits[share.host] = visit
-            halted = self._halted
+            halted = self._halted or (CANCELLED if share.host in self._withdrawn else "")
+            visit.held = self._held
         if halted:
             visit.stop.press(halted)
         return visit
@@ -174,12 +205,17 @@ class Crew:
         """Give everybody who waits for a turn a result; whether there was anybody."""
         turns = self._line.close()
         for turn in turns:
-            if turn.trouble is None:
-                self.finish(untouched(turn.share, never_started(why)))
-            else:
-                remark = f"not tried again: {never_started(why).reason}"
-                self.finish(unreachable(turn.share, turn.trouble, turn.attempt - 1, remark))
+            self._leave_out(turn, why)
         return bool(turns)
+
+    def _leave_out(self, turn: Turn, why: str) -> None:
+        """Give a host that gets no turn a result; one that stays to be done is not called unreachable."""
+        outcome = never_started(why)
+        if turn.trouble is None or outcome.status is Status.PENDING:
+            self.finish(untouched(turn.share, outcome))
+        else:
+            remark = f"not tried again: {outcome.reason}"
+            self.finish(unreachable(turn.share, turn.trouble, turn.attempt - 1, remark))
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import heapq
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from chargehand.provider import Unreachable
@@ -99,6 +99,21 @@ class Line:
             self._later, self._ready, self._waves = [], deque(), deque()
             self._change.notify_all()
             return left
+
+    def withdraw(self, hosts: Collection[str]) -> list[Turn]:
+        """Let some hosts not have a turn; those of them who would have had one."""
+        with self._change:
+            later = [entry for entry in self._later if entry[2].share.host not in hosts]
+            gone = [entry[2] for entry in self._later if entry[2].share.host in hosts]
+            heapq.heapify(later)
+            self._later = later
+            for turns in (self._ready, *self._waves):
+                gone += [turn for turn in turns if turn.share.host in hosts]
+                left = [turn for turn in turns if turn.share.host not in hosts]
+                turns.clear()
+                turns.extend(left)
+            self._change.notify_all()
+            return gone
 
     def _call_up(self, now: float) -> None:
         """Move whoever is due to the front: a host to be tried again, or the next wave."""

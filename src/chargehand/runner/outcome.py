@@ -7,6 +7,7 @@ from chargehand.provider import Ending
 from chargehand.result import Status
 
 CANCELLED, TIMED_OUT, IDLE, DEADLINE = "cancelled", "timed_out", "idle", "deadline"
+COULD_NOT_RECORD, TAKEN_OVER, TOLD_TO_END = "could-not-record", "taken-over", "told-to-end"
 
 _HALTED = {
     CANCELLED: (Status.CANCELLED, "cancelled while it ran, and stopped on the host"),
@@ -18,6 +19,9 @@ _NEVER = {
     CANCELLED: (Status.CANCELLED, "cancelled before it started"),
     DEADLINE: (Status.SKIPPED, "never started: the deadline of the run had passed"),
     "stop_after": (Status.SKIPPED, "never started: too many hosts had failed"),
+    COULD_NOT_RECORD: (Status.SKIPPED, "never started: could not record"),
+    TAKEN_OVER: (Status.PENDING, "not started: another runner has taken the run over"),
+    TOLD_TO_END: (Status.PENDING, "not started: the runner was told to end"),
 }
 
 
@@ -50,6 +54,11 @@ def never_started(why: str, detail: str = "") -> Outcome:
     """What it means that a run was stopped, because of `why`, before a host's script started."""
     status, reason = _NEVER[why]
     return Outcome(status, why, f"{reason} ({detail})" if detail else reason)
+
+
+def keeps_from_starting(code: str) -> bool:
+    """Whether a host that did not start because of `code` was kept from it, and has no trouble of its own."""
+    return code in _NEVER
 
 
 def abandoned(why: str, *, reached: bool) -> Outcome:

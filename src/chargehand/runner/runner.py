@@ -7,8 +7,8 @@ from a `Line`; the thread that called `Runner.run` only waits: for the end, for 
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import Enum, auto
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -33,12 +33,27 @@ SIGNAL_LATENCY_S = 0.5
 """A signal that comes in the instant before a wait does not end it, so no wait is longer than this."""
 
 
-class _News(Enum):
-    """What the waiting thread is told."""
+@dataclass(frozen=True, slots=True)
+class _ThreadGone:
+    """A thread of the crew has ended."""
 
-    STOP = auto()
-    STOP_NOW = auto()
-    THREAD_GONE = auto()
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    """Somebody wants the run stopped, or some hosts of it."""
+
+    now: bool
+    hosts: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Refrain:
+    """No more hosts are to be started."""
+
+    why: str
+
+
+_News = _ThreadGone | _Stop | _Refrain
 
 
 def utc_now() -> datetime:
@@ -89,7 +104,25 @@ class Runner:
         Safe from any thread, from an observer and from a signal handler: `SimpleQueue.put` is
         reentrant.
         """
-        self._news.put(_News.STOP_NOW if now else _News.STOP)
+        self._news.put(_Stop(now))
+
+    def stop_hosts(self, hosts: Iterable[str], *, now: bool = False) -> None:
+        """Cancel some hosts: those that wait are withdrawn, those that run are stopped.
+
+        Args:
+            hosts: Their names; those that are done or not of this run are passed over.
+            now: Whether they need not confirm that they stopped.
+        """
+        self._news.put(_Stop(now, frozenset(hosts)))
+
+    def refrain(self, why: str) -> None:
+        """Start no more hosts, and let the running ones come to their end.
+
+        Args:
+            why: ``could-not-record``, ``taken-over`` or ``told-to-end``; after the last two, hosts that were
+                not started stay ``pending``.
+        """
+        self._news.put(_Refrain(why))
 
     def run(self, shares: Sequence[TemplateInvocation]) -> JobResult:
         """Run every share; one result for each, in their order.
@@ -157,27 +190,40 @@ class Runner:
 
     def _conduct(self, crew: Crew, threads: int) -> str:
         """Wait until every thread is gone or left behind; why the run was stopped, if it was."""
-        if not self._news.empty():  # stopped before it began
-            crew.halt(CANCELLED)
-            return CANCELLED
+        while not self._news.empty():  # said before it began
+            early = self._news.get()
+            if not self._obey(crew, early):
+                crew.halt(CANCELLED)
+                return CANCELLED
         why, halted, limit = "", False, math.inf
         if self._limits.deadline_s is not None:
             limit = self._monotonic() + self._limits.deadline_s
-        alive = crew.start(threads, lambda: self._news.put(_News.THREAD_GONE))
+        alive = crew.start(threads, lambda: self._news.put(_ThreadGone()))
         while alive:
             news = self._hear(limit)
-            if news is _News.THREAD_GONE:
+            if isinstance(news, _ThreadGone):
                 alive -= 1
             elif news is None and halted:
                 crew.abandon(why)
                 break
-            else:
-                reason, now = (CANCELLED if news else DEADLINE), news is _News.STOP_NOW
+            elif news is None or not self._obey(crew, news):
+                reason, now = (CANCELLED if news else DEADLINE), isinstance(news, _Stop) and news.now
                 if crew.halt(reason, now=now):
                     why = why or reason
                 limit = min(limit if halted else math.inf, self._patience_ends(now=now))
                 halted = True
         return why
+
+    def _obey(self, crew: Crew, news: _News) -> bool:
+        """Do what is asked for while the run goes on; False when it is the end of the run."""
+        match news:
+            case _Refrain(why):
+                crew.refrain(why)
+            case _Stop(now, hosts) if hosts is not None:
+                crew.stop_hosts(hosts, now=now)
+            case _:
+                return False
+        return True
 
     def _patience_ends(self, *, now: bool = False) -> float:
         return self._monotonic() + self._patience_s[now]

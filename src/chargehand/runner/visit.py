@@ -12,6 +12,7 @@ from chargehand.runner.outcome import (
     Outcome,
     abandoned,
     internal,
+    keeps_from_starting,
     never_started,
     outcome_of,
 )
@@ -27,10 +28,12 @@ class Visit:
 
     Attributes:
         stop: The host's stop button.
+        held: Why the script is not to be started any more, if it was not yet; empty when it may.
     """
 
     def __init__(self, turn: Turn, script: RenderedScript, watch: Watch) -> None:
         self.stop = Stop()
+        self.held = ""
         self._turn = turn
         self._script = script
         self._watch = watch
@@ -68,8 +71,8 @@ class Visit:
     def _make(self, provider: Provider) -> HostResult:
         try:
             self._session = provider.open(self._turn.share.settings, self.stop)
-            if self._stopped():
-                return self._result(never_started(self.stop.reason))
+            if self._stopped() or self.held:
+                return self._result(never_started(self.stop.reason or self.held))
             return self._ended(self._session.run(self._script, self._watch, self.stop))
         except Unreachable as trouble:
             if self._stopped():
@@ -80,6 +83,8 @@ class Visit:
         except NotStarted as trouble:
             if self._stopped():
                 return self._result(never_started(self.stop.reason, trouble.reason), noise=trouble.noise)
+            if keeps_from_starting(trouble.code):
+                return self._result(never_started(trouble.code))
             outcome = Outcome(Status.NOT_STARTED, trouble.code, trouble.reason)
             return self._result(outcome, noise=trouble.noise)
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from chargehand.connection import ConnectionSettings
+from chargehand.failpoint import reach
 from chargehand.provider import Ending, NotStarted, Stop, Watcher
 from chargehand.script import RenderedScript
 from chargehand.start.become import needs_terminal
@@ -133,6 +134,7 @@ class _Course:
         self._started_at = 0.0
         self._ended_at = 0.0
         self._stopping = False
+        self._sent = False
         self._deadline: float | None = None
         self._silent_until: float | None = None
 
@@ -143,7 +145,7 @@ class _Course:
         while True:
             try:
                 self._heed_stop()
-                _send(self._channel, protocol)
+                self._send()
                 received = self._channel.receive(self._patience(), room=bool(protocol.outgoing))
                 self._take(received.stdout, received.stderr)
             except ConnectionLost as lost:
@@ -160,6 +162,12 @@ class _Course:
                 return ending
             if self._stop.now:
                 return self._lose("cancel-unconfirmed", "not waited for the host to confirm the end")
+
+    def _send(self) -> None:
+        _send(self._channel, self._protocol)
+        if self._protocol.committed and not self._sent:
+            self._sent = True
+            reach("after-send")
 
     def _take(self, stdout: bytes, stderr: bytes) -> None:
         for event in self._protocol.feed(stdout, stderr):
