@@ -49,6 +49,7 @@ class Project:
         root: Its folder.
         settings: What its chargehand.toml says.
         sources: Inventory sources: those given, else the setting's.
+        given_sources: Those given.
     """
 
     def __init__(
@@ -63,7 +64,8 @@ class Project:
     ) -> None:
         self.root = root
         self.settings = settings
-        self.sources = tuple(inventory) or tuple(str(root / source) for source in settings.inventory)
+        self.given_sources = tuple(inventory)
+        self.sources = self.given_sources or tuple(str(root / source) for source in settings.inventory)
         self._programs: Programs = "refuse" if programs == "run" and not settings.run_programs else programs
         self._vault_passwords = tuple(vault_passwords)
         self._clock = clock
