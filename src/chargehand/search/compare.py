@@ -92,7 +92,7 @@ def _compare(operator: str, left: Ordered, right: Ordered) -> bool:
 
 def _like(pattern: str) -> Holds:
     """Contains, in any case; with a ``*`` or ``%`` the pattern covers the whole value."""
-    pieces = _pieces(pattern.casefold())
+    pieces = pieces_of(pattern.casefold())
     if len(pieces) == 1:
         return lambda value: (
             pieces[0] in (read_text(value) or "").casefold() and not isinstance(value, Secret)
@@ -102,7 +102,7 @@ def _like(pattern: str) -> Holds:
     )
 
 
-def _pieces(pattern: str) -> list[str]:
+def pieces_of(pattern: str) -> list[str]:
     r"""The texts between the wildcards; ``\*``, ``\%`` and ``\\`` stand for themselves."""
     pieces = [""]
     for escaped, wildcard, plain in _PATTERN_PART.findall(pattern):

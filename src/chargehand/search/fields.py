@@ -20,11 +20,15 @@ class Field(Generic[R]):
         name: As queries write it.
         kind: What its values are; a value of another kind counts as missing.
         read: Takes the value from a record; None when it has none, a list when it has many.
+        choices: All values there can be; asking whether it equals another one is an error. Empty: any.
+        words: Words that stand for a value when they are not quoted, such as ``current_user``.
     """
 
     name: str
     kind: Kind
     read: Callable[[R], object]
+    choices: tuple[str, ...] = ()
+    words: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +40,14 @@ class FieldTable(Generic[R]):
         keyed: Prefixes that take any key, such as ``facts``: the reader of a key, given the key.
         free: Names of the fields that a word alone is looked for in, first the most telling.
         elsewhere: Names known in Foreman that mean nothing here, with the reason.
+        advice: Said of an unknown name that is like none of these.
     """
 
     fields: Mapping[str, Field[R]]
     keyed: Mapping[str, Callable[[str], Callable[[R], object]]] = field(default_factory=dict)
     free: tuple[str, ...] = ()
     elsewhere: Mapping[str, str] = field(default_factory=dict)
+    advice: str = "variables are searched as `params.NAME`, facts as `facts.NAME`"
 
     def find(self, name: str) -> Field[R] | None:
         """The field called `name`, names being case sensitive; None when there is none."""
@@ -59,10 +65,7 @@ class FieldTable(Generic[R]):
             return f"the field `{name}` has no meaning here", self.elsewhere[name]
         keyed = next((key for key in self.keyed if name.startswith(key)), None)
         hint = did_you_mean(name, self.fields) or (f"`{keyed}.KEY` reads any key" if keyed else None)
-        return (
-            f"there is no field `{name}`",
-            hint or "variables are searched as `params.NAME`, facts as `facts.NAME`",
-        )
+        return f"there is no field `{name}`", hint or self.advice
 
     def free_fields(self) -> Iterable[Field[R]]:
         """The fields of free text."""

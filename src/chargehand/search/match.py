@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Final, Generic
 
+from chargehand.errors import did_you_mean
 from chargehand.search.compare import Holds, Literal, comparison
 from chargehand.search.dates import FORMS, read_span, read_stored, relative_date_after
 from chargehand.search.fields import Field, FieldTable, Kind, R
@@ -34,8 +35,25 @@ _EXPECTED: Final[dict[Kind, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Question(Generic[R]):
+    """One field asked one thing.
+
+    Attributes:
+        field: Which.
+        operator: A positive one - eq in like gt gte lt lte - or notnull or null.
+        literals: What it is compared with; several for in, none for notnull and null.
+        negative: Whether it must have values of which none meets this, in place of one that does.
+    """
+
+    field: Field[R]
+    operator: str
+    literals: tuple[Literal, ...] = ()
+    negative: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Compiler(Generic[R]):
-    """Turns the conditions of one query into predicates.
+    """Turns the conditions of one query into questions to fields, and these into predicates.
 
     Attributes:
         fields: What the records have.
@@ -55,23 +73,31 @@ class Compiler(Generic[R]):
         Raises:
             QueryError: The field is unknown, or the comparison or a value does not fit it.
         """
+        asked = [self._predicate(question) for question in self.questions(condition)]
+        return asked[0] if len(asked) == 1 else lambda record: any(holds(record) for holds in asked)
+
+    def questions(self, condition: Condition) -> tuple[Question[R], ...]:
+        """What one condition asks: it holds when any of these does.
+
+        Raises:
+            QueryError: As `predicate`.
+        """
         if condition.field is not None:
-            return self._on_field(self._find(condition.field), condition.operator, condition)
+            return (self._question(self._find(condition.field), condition.operator, condition),)
         if condition.operator == "text":
             return self._word_alone(condition)
         return self._free_text(condition.operator, condition)
 
-    def _word_alone(self, condition: Condition) -> Predicate[R]:
+    def _word_alone(self, condition: Condition) -> tuple[Question[R], ...]:
         """A word that names a boolean field asks whether that is true; any other is free text."""
         word = condition.values[0]
         field = None if word.quoted else self.fields.find(word.text)
         if field is not None and field.kind == "boolean":
-            return _predicate(self._reader(field), lambda value: value is True, negative=False)
+            return (Question(field, "eq", (Literal("true", boolean=True),)),)
         return self._free_text("like", condition)
 
-    def _free_text(self, operator: str, condition: Condition) -> Predicate[R]:
-        asked = [self._on_field(field, operator, condition) for field in self.fields.free_fields()]
-        return lambda record: any(predicate(record) for predicate in asked)
+    def _free_text(self, operator: str, condition: Condition) -> tuple[Question[R], ...]:
+        return tuple(self._question(field, operator, condition) for field in self.fields.free_fields())
 
     def _find(self, word: Word) -> Field[R]:
         field = self.fields.find(word.text)
@@ -80,17 +106,31 @@ class Compiler(Generic[R]):
             raise self._refused(word, message, hint)
         return field
 
-    def _on_field(self, field: Field[R], operator: str, condition: Condition) -> Predicate[R]:
-        read = self._reader(field)
+    def _question(self, field: Field[R], operator: str, condition: Condition) -> Question[R]:
         if operator in ("notnull", "null"):
-            wanted = operator == "notnull"
-            return lambda record: bool(_members(read(record))) is wanted
+            return Question(field, operator)
         positive = _POSITIVE.get(operator, operator)
         if positive in _UNFIT.get(field.kind, ()):
             raise self._refused(condition, *_misfit(field))
-        literals = [self._literal(field, word) for word in condition.values]
-        holds = comparison(positive, literals, self.zone)
-        return _predicate(read, holds, negative=positive != operator)
+        if field.choices and positive in ("eq", "in"):
+            self._check_choices(field, condition.values)
+        literals = tuple(self._literal(field, word) for word in condition.values)
+        return Question(field, positive, literals, negative=positive != operator)
+
+    def _check_choices(self, field: Field[R], words: Sequence[Word]) -> None:
+        for word in words:
+            if word.text not in field.choices:
+                message = f"`{field.name}` is never `{word.text}`"
+                hint = did_you_mean(word.text, field.choices)
+                raise self._refused(word, message, hint or f"it is one of {', '.join(field.choices)}")
+
+    def _predicate(self, question: Question[R]) -> Predicate[R]:
+        read = self._reader(question.field)
+        if question.operator in ("notnull", "null"):
+            wanted = question.operator == "notnull"
+            return lambda record: bool(_members(read(record))) is wanted
+        holds = comparison(question.operator, question.literals, self.zone)
+        return _predicate(read, holds, negative=question.negative)
 
     def _reader(self, field: Field[R]) -> Callable[[R], object]:
         """Reads a field; a value that is not of its kind counts as missing."""
@@ -111,7 +151,7 @@ class Compiler(Generic[R]):
         if rest and word.text.isdecimal() and not word.quoted:
             raise self._refused(word, "a relative date must be quoted", f'write "{word.text}{rest}"')
         if field.kind == "text":
-            return Literal(word.text)
+            return Literal(word.text if word.quoted else field.words.get(word.text, word.text))
         number = read_number(word.text)
         span = None if number is not None else read_span(word.text, self.now, self.zone)
         literal = Literal(word.text, number, read_boolean(word.text), span)

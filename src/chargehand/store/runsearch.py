@@ -1,0 +1,346 @@
+"""Search over runs: a query of the search language as one condition of SQL.
+
+It selects exactly what the predicate over `run_fields` selects: a missing value meets no comparison, texts
+are equal to the letter, ``~`` ignores case as `str.casefold` does, dates mean spans. What cannot be said so
+is refused. No condition here is ever NULL, so that ``not`` is the complement in SQL as well.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from functools import cache
+from typing import Any, Final, Literal, TypeAlias
+
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    Column,
+    ColumnElement,
+    LargeBinary,
+    and_,
+    case,
+    cast,
+    false,
+    func,
+    literal,
+    literal_column,
+    not_,
+    or_,
+    select,
+    true,
+    type_coerce,
+)
+
+from chargehand.errors import Problem
+from chargehand.search import Fault, Query, QueryError, compile_with
+from chargehand.search.compare import pieces_of
+from chargehand.search.dates import Span
+from chargehand.search.match import Compiler, Question
+from chargehand.search.runfields import HOST_STATUSES, Run, run_fields
+from chargehand.search.tree import Condition, Group, Node, Not, conditions
+from chargehand.store.tables import job_invocation, recurring_logic, template_invocation
+
+MAX_CONDITIONS: Final = 500
+MAX_VALUES: Final = 20_000
+MAX_LEVELS: Final = 50
+MAX_PATTERN: Final = 2_000
+"""Bounds of what both databases take: SQLite's depth of an expression, variables and length of a pattern."""
+
+Dialect = Literal["sqlite", "postgresql"]
+Clause: TypeAlias = ColumnElement[bool]
+
+_LARGEST: Final = 2**63 - 1
+_LABELS: Final = ("queued", "running", "succeeded", "failed", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class RunSearch:
+    """A query over runs that was understood.
+
+    Attributes:
+        clause: What a row of `job_invocation` must meet; true or false, never NULL.
+        warnings: What its author may have meant otherwise.
+    """
+
+    clause: Clause
+    warnings: tuple[Problem, ...]
+
+
+def search_runs(
+    query: str, *, caller: str, now: datetime, dialect: Dialect, time_zone: tzinfo = UTC
+) -> RunSearch:
+    """Read a query over runs; the empty one means all.
+
+    Args:
+        query: In the search language.
+        caller: Login name that ``current_user`` means.
+        now: What ``today`` and ``"2 hours ago"`` are counted from, aware.
+        dialect: Of the database.
+        time_zone: Of dates and times without an offset.
+
+    Raises:
+        QueryError: It is not understood, or too large for a database.
+    """
+    fields = run_fields(caller)
+    search = compile_with(fields, query, now=now, time_zone=time_zone)
+    source = Query(query)
+    _check_size(source, search.root)
+    translation = _Translation(Compiler(fields, source, now, time_zone), dialect)
+    return RunSearch(translation.clause(search.root), search.warnings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Related:
+    """Values that rows beside the run have.
+
+    Attributes:
+        value: The column that holds them.
+        key: Which run such a row belongs to.
+        owner: The column of the run that `key` equals.
+        only: Which of these rows count.
+    """
+
+    value: Column[Any]
+    key: Column[Any]
+    owner: Column[Any]
+    only: Clause | None = None
+
+
+def _of_shares(value: Column[Any], only: Clause | None = None) -> _Related:
+    return _Related(value, template_invocation.c.job_invocation_id, job_invocation.c.id, only)
+
+
+_COLUMNS: Final[dict[str, ColumnElement[Any]]] = {
+    "id": job_invocation.c.id,
+    "job_category": job_invocation.c.job_category,
+    "description": job_invocation.c.description,
+    "job": job_invocation.c.job_name,
+    "template": job_invocation.c.template_name,
+    "pattern_template_name": job_invocation.c.template_name,
+    "playbook": job_invocation.c.playbook,
+    "user": job_invocation.c.user,
+    "owner": job_invocation.c.user,
+    "trigger": job_invocation.c.trigger,
+    "commit": job_invocation.c.commit,
+    "dirty": job_invocation.c.dirty,
+    "code": job_invocation.c.code,
+    "exit_code": job_invocation.c.exit_code,
+    "start_at": job_invocation.c.start_at,
+    "started_at": job_invocation.c.started_at,
+    "ended_at": job_invocation.c.ended_at,
+    "rerun_of": job_invocation.c.rerun_of,
+    "recurring": job_invocation.c.recurring_logic_id.is_not(None),
+    "recurring_logic.id": job_invocation.c.recurring_logic_id,
+}
+_RELATED: Final[dict[str, _Related]] = {
+    "host": _of_shares(template_invocation.c.host_name),
+    "targeted_host_id": _of_shares(template_invocation.c.host_id),
+    "host_status": _of_shares(template_invocation.c.status),
+    "recurring_logic.purpose": _Related(
+        recurring_logic.c.purpose,
+        recurring_logic.c.id,
+        job_invocation.c.recurring_logic_id,
+        recurring_logic.c.purpose != "",
+    ),
+    **{
+        f"host_status.{status}": _of_shares(
+            template_invocation.c.host_name, template_invocation.c.status == status
+        )
+        for status in HOST_STATUSES
+    },
+}
+
+
+def _known_hosts() -> CTE:
+    """The names of all hosts of all runs, by hopping along their index from one to the next."""
+    name = template_invocation.c.host_name
+    known = select(func.min(name).label("host_name")).cte("known_host", recursive=True)
+    following = select(func.min(name)).where(name > known.c.host_name).scalar_subquery()
+    return known.union_all(select(following).where(known.c.host_name.is_not(None)))
+
+
+_KNOWN_HOSTS: Final = _known_hosts()
+
+
+@dataclass(frozen=True, slots=True)
+class _Translation:
+    compiler: Compiler[Run]
+    dialect: Dialect
+
+    def clause(self, node: Node) -> Clause:
+        """A tree, of a depth that was checked."""
+        negated = False
+        while isinstance(node, Not):
+            node, negated = node.child, not negated
+        if isinstance(node, Condition):
+            clause = self.condition(node)
+        elif node.operator == "and":
+            clause = and_(true(), *map(self.clause, node.children))
+        else:
+            clause = or_(false(), *map(self.clause, node.children))
+        return not_(clause) if negated else clause
+
+    def condition(self, condition: Condition) -> Clause:
+        """One condition; a status has so few values that each is asked."""
+        questions = self.compiler.questions(condition)
+        if any(question.field.name == "status" for question in questions):
+            holds = self.compiler.predicate(condition)
+            met = [label for label in _LABELS if holds(Run(id=0, description="", status=label))]
+            return job_invocation.c.status_label.in_(met)
+        self.check_texts(condition)
+        return or_(false(), *map(self.question, questions))
+
+    def question(self, question: Question[Run]) -> Clause:
+        name, kind = question.field.name, question.field.kind
+        if name in _RELATED:
+            return self.about_related(_RELATED[name], question)
+        column = _COLUMNS[name]
+        present = and_(column.is_not(None), column != "") if kind == "text" else column.is_not(None)
+        if question.operator in ("notnull", "null"):
+            return present if question.operator == "notnull" else not_(present)
+        compared = self.comparison(column, question)
+        return and_(present, not_(compared) if question.negative else compared)
+
+    def about_related(self, related: _Related, question: Question[Run]) -> Clause:
+        """Whether any row has such a value; negative: whether there are rows and none has."""
+        if question.operator in ("notnull", "null"):
+            present = self.having(related)
+            return present if question.operator == "notnull" else not_(present)
+        if related.value is template_invocation.c.host_name and question.operator not in ("eq", "in"):
+            known = _KNOWN_HOSTS.c.host_name
+            names = select(known).where(known.is_not(None), self.comparison(known, question))
+            having = self.having(related, related.value.in_(names))
+        else:
+            having = self.having(related, self.comparison(related.value, question))
+        return and_(self.having(related), not_(having)) if question.negative else having
+
+    def having(self, related: _Related, condition: Clause | None = None) -> Clause:
+        """Whether a run has rows that meet a condition.
+
+        SQLite looks for them once, for all runs; PostgreSQL is left to choose.
+        """
+        wanted = [each for each in (related.only, condition) if each is not None]
+        if self.dialect == "sqlite" and wanted:
+            return and_(related.owner.is_not(None), related.owner.in_(select(related.key).where(*wanted)))
+        return select(literal(1)).where(related.key == related.owner, *wanted).exists()
+
+    def comparison(self, column: ColumnElement[Any], question: Question[Run]) -> Clause:
+        """A positive comparison of a value that is there."""
+        kind, operator, literals = question.field.kind, question.operator, question.literals
+        if kind == "boolean":
+            wanted = {each.boolean for each in literals}
+            return or_(false(), *(column.is_(True) if each else column.is_(False) for each in wanted))
+        if kind == "date":
+            spans = [each.span for each in literals if each.span is not None]
+            return or_(false(), *(_in_time(column, operator, span) for span in spans))
+        if kind == "integer":
+            numbers = [int(each.number) for each in literals if each.number is not None]
+            return _number(type_coerce(column, BigInteger), operator, numbers)
+        return self.text(column, operator, [each.text for each in literals])
+
+    def text(self, column: ColumnElement[Any], operator: str, texts: Sequence[str]) -> Clause:
+        if operator in ("eq", "in"):
+            return column.in_(texts)
+        if operator == "like":
+            return self.like(column, texts[0])
+        ordered = column.collate("C" if self.dialect == "postgresql" else "BINARY")
+        return _ORDERED[operator](ordered, texts[0])
+
+    def like(self, column: ColumnElement[Any], pattern: str) -> Clause:
+        """Texts of ASCII alone are folded by `lower`; the rare others letter by letter."""
+        pieces = pieces_of(pattern.casefold())
+        escaped = [piece.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_") for piece in pieces]
+        wanted = "%".join(escaped) if len(escaped) > 1 else f"%{escaped[0]}%"
+        if self.dialect == "postgresql":
+            plain = func.octet_length(column) == func.char_length(column)
+            lower = func.lower(column.collate("C"))
+        else:
+            plain = func.length(cast(column, LargeBinary)) == func.length(column)
+            lower = func.lower(column)
+        folded = case((plain, lower), else_=_folded(column, frozenset("".join(pieces))))
+        return folded.like(wanted, escape="\\")
+
+    def check_texts(self, condition: Condition) -> None:
+        """Refuse what no text of a database can hold, or no pattern."""
+        for word in condition.values:
+            impossible = next(
+                (char for char in word.text if char == "\0" or "\ud800" <= char <= "\udfff"), None
+            )
+            if impossible is not None:
+                fault = Fault(f"no run holds the character U+{ord(impossible):04X}", word.start, word.end)
+                raise QueryError(self.compiler.query, [fault])
+            if len(word.text) > MAX_PATTERN and condition.operator in ("like", "unlike", "text"):
+                message = f"a part of a text may be {MAX_PATTERN} characters long, this is {len(word.text)}"
+                raise QueryError(self.compiler.query, [Fault(message, word.start, word.end)])
+
+
+_ORDERED: Final[dict[str, Callable[[ColumnElement[Any], Any], Clause]]] = {
+    "gt": lambda column, value: column > value,
+    "gte": lambda column, value: column >= value,
+    "lt": lambda column, value: column < value,
+    "lte": lambda column, value: column <= value,
+}
+
+
+def _number(column: ColumnElement[Any], operator: str, numbers: Sequence[int]) -> Clause:
+    """Numbers that no column can hold are decided here."""
+    if operator in ("eq", "in"):
+        return column.in_([number for number in numbers if abs(number) <= _LARGEST])
+    number = numbers[0]
+    if abs(number) <= _LARGEST:
+        return _ORDERED[operator](column, number)
+    return true() if (number > 0) == (operator in ("lt", "lte")) else false()
+
+
+def _in_time(column: ColumnElement[Any], operator: str, span: Span) -> Clause:
+    """As `Span.holds` has it."""
+    if operator in ("eq", "in"):
+        return and_(column >= span.start_at, column < span.end_at)
+    if operator == "gt":
+        return column >= span.end_at if span.whole_days else column > span.start_at
+    if operator == "lte":
+        return column < span.end_at if span.whole_days else column <= span.start_at
+    return _ORDERED[operator](column, span.start_at)
+
+
+def _folded(column: ColumnElement[Any], letters: frozenset[str]) -> ColumnElement[str]:
+    """A text with every letter folded whose folding holds one of `letters`.
+
+    What is left as it is cannot be in a pattern, which is folded. Written out rather than nested: there may
+    be more letters than calls that SQLAlchemy can nest.
+    """
+    named = f'{column.table.name}."{column.name}"'
+    for letter, folding in _foldings():
+        if letters.intersection(folding):
+            named = f"replace({named}, '{letter}', '{folding}')"
+    return literal_column(named, column.type)
+
+
+@cache
+def _foldings() -> tuple[tuple[str, str], ...]:
+    """Every letter that folds to something else, with that; beyond these planes there is none."""
+    letters = (chr(code) for code in range(0x1F000) if not 0xD800 <= code <= 0xDFFF)
+    return tuple((letter, letter.casefold()) for letter in letters if letter != letter.casefold())
+
+
+def _check_size(source: Query, root: Node) -> None:
+    asked = list(conditions(root))
+    values = 0
+    for number, condition in enumerate(asked, 1):
+        values += len(condition.values)
+        if number > MAX_CONDITIONS or values > MAX_VALUES:
+            bound = f"{MAX_CONDITIONS} conditions with {MAX_VALUES} values"
+            message = f"a query over runs may have at most {bound}"
+            raise QueryError(source, [Fault(message, condition.start, condition.end)])
+    waiting: list[tuple[Node, int]] = [(root, 0)]
+    while waiting:
+        node, level = waiting.pop()
+        if isinstance(node, Not):
+            waiting.append((node.child, level))
+        elif isinstance(node, Group):
+            waiting.extend((child, level + 1) for child in node.children)
+        elif level > MAX_LEVELS:
+            message = f"`and` and `or` are nested {level} times here; a query over runs takes {MAX_LEVELS}"
+            raise QueryError(
+                source, [Fault(message, node.start, node.end, "write it with fewer parentheses")]
+            )
