@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
@@ -70,12 +71,18 @@ class Wrapper:
             "argument": argument,
         }
         words = " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items())
-        folders = " ".join(_folder_word(folder) for folder in self.folders)
+        folders = candidates(self.folders)
         return f"{self.greeting} set +aefuvx; unset line; {words} locale=${{3-}}; set -- {folders};"
 
 
+def candidates(folders: Sequence[str]) -> str:
+    """Where the script's folder may lie, as words for the host's shell, the first choice first."""
+    first = " ".join(_folder_word(folder) for folder in folders)
+    return f'{first} "${{TMPDIR-}}" /var/tmp /tmp "${{HOME-}}" /dev/shm'.lstrip()
+
+
 def _folder_word(folder: str) -> str:
-    """A folder as a word for the host's shell; ``~/`` is the effective user's home."""
+    """A folder as a word; ``~/`` is the effective user's home."""
     if folder == "~" or folder.startswith("~/"):
         return f'"${{HOME-}}"{shlex.quote(folder[1:])}'
     return shlex.quote(folder)

@@ -60,7 +60,6 @@ fence() {
   done
 }
 
-set -- "$@" "${TMPDIR-}" /var/tmp /tmp "${HOME-}" /dev/shm
 full=
 folder=
 fence "$@"
