@@ -181,18 +181,18 @@ class _Pass:
             self._miss(late, "missed runs are not caught up")
             return []
         in_time = [each for each in late if self._late_by(each) <= window]
-        self._miss(late[: len(late) - len(in_time)], f"later than the {window} in which it is caught up")
-        if not in_time:
+        too_late = late[: len(late) - len(in_time)]
+        runs = fresh[:1] or in_time[-1:]
+        if logic.catch_up_runs == "one" and runs and not (self._closed and in_time):
+            self._miss(
+                [each for each in late if each not in runs], f"the run of {_stamp(runs[0])} stands for it"
+            )
+            if not fresh:
+                self._place(runs[0])
             return []
-        if logic.catch_up_runs == "one" and fresh:
-            self._miss(in_time, f"the run of {_stamp(fresh[0])} stands for it")
-            return []
-        if self._closed:
+        self._miss(too_late, f"later than the {window} in which it is caught up")
+        if not in_time or self._closed:
             return in_time
-        if logic.catch_up_runs == "one":
-            self._miss(in_time[:-1], f"the run of {_stamp(in_time[-1])} stands for it")
-            self._place(in_time[-1])
-            return []
         if self._busy or self._waiting:
             return in_time
         self._start(in_time[0])

@@ -110,7 +110,12 @@ class RecurringLogic:
             raise UsageError("the recurring logic is finished; raise `max_iteration` or `end_time` instead")
         if self.state == "active":
             return self
-        return replace(self, state="active", reason="", paused_until=None, since=now, seen_until=now)
+        return self.begun(now)
+
+    def begun(self, now: datetime) -> "RecurringLogic":
+        """The logic active from `now` on."""
+        active = replace(self, state="active", reason="", removed=False, paused_until=None)
+        return replace(active, since=now, seen_until=now - self.delay)
 
     def ended(self, reason: str, *, removed: bool = False) -> "RecurringLogic":
         """The logic cancelled, by a person or because its job is gone."""
