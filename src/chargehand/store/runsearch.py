@@ -16,10 +16,8 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
-    LargeBinary,
     and_,
     case,
-    cast,
     false,
     func,
     literal,
@@ -42,9 +40,9 @@ from chargehand.store.tables import job_invocation, recurring_logic, template_in
 
 MAX_CONDITIONS: Final = 500
 MAX_VALUES: Final = 20_000
-MAX_LEVELS: Final = 50
+MAX_LEVELS: Final = 20
 MAX_PATTERN: Final = 2_000
-"""Bounds of what both databases take: SQLite's depth of an expression, variables and length of a pattern."""
+"""Bounds of what both databases take: SQLite bounds the depth of an expression, variables and patterns."""
 
 Dialect = Literal["sqlite", "postgresql"]
 Clause: TypeAlias = ColumnElement[bool]
@@ -247,17 +245,15 @@ class _Translation:
         return _ORDERED[operator](ordered, texts[0])
 
     def like(self, column: ColumnElement[Any], pattern: str) -> Clause:
-        """Texts of ASCII alone are folded by `lower`; the rare others letter by letter."""
         pieces = pieces_of(pattern.casefold())
         escaped = [piece.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_") for piece in pieces]
         wanted = "%".join(escaped) if len(escaped) > 1 else f"%{escaped[0]}%"
-        if self.dialect == "postgresql":
+        if self.dialect == "sqlite":
+            folded: ColumnElement[str] = func.casefold(column)  # Python's own, lent to every connection
+        else:
             plain = func.octet_length(column) == func.char_length(column)
             lower = func.lower(column.collate("C"))
-        else:
-            plain = func.length(cast(column, LargeBinary)) == func.length(column)
-            lower = func.lower(column)
-        folded = case((plain, lower), else_=_folded(column, frozenset("".join(pieces))))
+            folded = case((plain, lower), else_=_folded(column, frozenset("".join(pieces))))
         return folded.like(wanted, escape="\\")
 
     def check_texts(self, condition: Condition) -> None:
@@ -304,7 +300,7 @@ def _in_time(column: ColumnElement[Any], operator: str, span: Span) -> Clause:
 
 
 def _folded(column: ColumnElement[Any], letters: frozenset[str]) -> ColumnElement[str]:
-    """A text with every letter folded whose folding holds one of `letters`.
+    """A text with every letter folded whose folding holds one of `letters`, for PostgreSQL.
 
     What is left as it is cannot be in a pattern, which is folded. Written out rather than nested: there may
     be more letters than calls that SQLAlchemy can nest.
