@@ -8,6 +8,8 @@ from chargehand.result import Status
 
 CANCELLED, TIMED_OUT, IDLE, DEADLINE = "cancelled", "timed_out", "idle", "deadline"
 COULD_NOT_RECORD, TAKEN_OVER, TOLD_TO_END = "could-not-record", "taken-over", "told-to-end"
+ALREADY_THERE = "already-there"
+"""The host has the script's folder: it was started before, and how that ended is known to nobody yet."""
 
 _HALTED = {
     CANCELLED: (Status.CANCELLED, "cancelled while it ran, and stopped on the host"),

@@ -7,6 +7,7 @@ from chargehand.provider import Ending, NotStarted, Provider, Session, Stop, Unr
 from chargehand.result import HostResult, Status
 from chargehand.runner.line import Turn
 from chargehand.runner.outcome import (
+    ALREADY_THERE,
     CANCELLED,
     DEADLINE,
     Outcome,
@@ -85,6 +86,9 @@ class Visit:
                 return self._result(never_started(self.stop.reason, trouble.reason), noise=trouble.noise)
             if keeps_from_starting(trouble.code):
                 return self._result(never_started(trouble.code))
+            if trouble.code == ALREADY_THERE:
+                unknown = Outcome(Status.UNKNOWN, trouble.code, f"not started again: {trouble.reason}")
+                return self._result(unknown, noise=trouble.noise)
             outcome = Outcome(Status.NOT_STARTED, trouble.code, trouble.reason)
             return self._result(outcome, noise=trouble.noise)
 
