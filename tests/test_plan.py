@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from chargehand.compose import Overrides
-from chargehand.errors import InvalidError, NoHostMatchedError, PolicyError, SecretError, UsageError
+from chargehand.errors import (
+    InvalidError,
+    NoHostMatchedError,
+    PolicyError,
+    SecretError,
+    UnknownHostError,
+    UsageError,
+)
 from chargehand.plan import EVERY_HOST, NO_ACCESS, Access, Plan, Selection
 from chargehand.project import Project
 from chargehand.reference import refuse_prompt
@@ -329,6 +336,23 @@ def test_more_hosts_than_the_job_allows_are_refused(tmp_path):
     with pytest.raises(PolicyError, match="5 hosts match") as refused:
         chosen(project(tmp_path, hosts=FIVE, own={"max_targets": 4}))
     assert refused.value.exit_code == 12
+
+
+def test_names_stand_for_the_targeting_and_keep_their_order(tmp_path):
+    found = project(tmp_path, hosts=FIVE, own={"max_targets": 3})
+    assert chosen(found, Selection(names=("web3", "web0", "web3"))) == ["web3", "web0"]
+    assert chosen(found, Selection(names=("web3", "web0"), exclude="web0")) == ["web3"]
+
+
+def test_a_name_that_the_inventory_does_not_have_is_refused(tmp_path):
+    found = project(tmp_path, hosts=FIVE)
+    with pytest.raises(UnknownHostError, match="the job sees no host `web8`, `web9`"):
+        chosen(found, Selection(names=("web1", "web8", "web9")))
+
+
+def test_no_names_are_nobody(tmp_path):
+    with pytest.raises(NoHostMatchedError):
+        chosen(project(tmp_path, hosts=FIVE), Selection(names=()))
 
 
 def test_a_limit_that_leaves_few_enough_is_allowed(tmp_path):

@@ -13,7 +13,7 @@ from chargehand.host import Host
 from chargehand.inventory import Inventory
 from chargehand.inventory.address import name_fault
 from chargehand.search import compile_query
-from chargehand.targeting import Targeting, Within, exclude, is_visible, narrow, query_for, resolve
+from chargehand.targeting import Targeting, Within, exclude, is_visible, narrow, pick, query_for, resolve
 
 NOW = datetime(2027, 1, 15, 12, tzinfo=UTC)
 
@@ -155,6 +155,17 @@ def test_a_limit_is_a_query_or_a_pattern_and_keeps_the_order(limit, kept):
     assert names(narrow(EVERYBODY, limit, FLEET, now=NOW)) == kept
     left = [name for name in names(EVERYBODY) if name not in kept]
     assert names(exclude(EVERYBODY, limit, FLEET, now=NOW)) == left
+
+
+def test_hosts_are_picked_by_name_in_the_order_of_the_names():
+    hosts, missing = pick(["db1", "gone", "web1", "db1"], FLEET, Within())
+    assert (names(hosts), missing) == (["db1", "web1"], ("gone",))
+
+
+def test_a_host_of_another_location_is_not_picked():
+    fleet = inventory(host("here", location="Berlin"), host("there", location="Paris"))
+    hosts, missing = pick(["here", "there"], fleet, Within(location="Berlin"))
+    assert (names(hosts), missing) == (["here"], ("there",))
 
 
 def test_a_limit_adds_nobody():

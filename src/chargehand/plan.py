@@ -11,7 +11,7 @@ from datetime import datetime
 
 from chargehand.connection import Become, ConnectionSettings
 from chargehand.credentials import Credentials, Login
-from chargehand.errors import InventoryError, NoHostMatchedError, PolicyError, Problem
+from chargehand.errors import InventoryError, NoHostMatchedError, PolicyError, Problem, UnknownHostError
 from chargehand.host import Host
 from chargehand.inventory import Inventory
 from chargehand.inventory.connection import HostBecome, HostConnection
@@ -21,7 +21,7 @@ from chargehand.script import RenderedScript
 from chargehand.secret import MASKED, Secret
 from chargehand.settings import Settings
 from chargehand.share import TemplateInvocation, Trouble
-from chargehand.targeting import exclude, narrow, resolve
+from chargehand.targeting import exclude, narrow, pick, resolve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,10 +29,13 @@ class Selection:
     """Which of the targeted hosts the command line keeps.
 
     Attributes:
+        names: Exactly these hosts, in this order, in place of what the targeting looks up; only the
+            location and organization of the job still count. None leaves it to the targeting.
         limit: A search query or host pattern; None keeps all.
         exclude: A search query or host pattern; None drops nobody.
     """
 
+    names: tuple[str, ...] | None = None
     limit: str | None = None
     exclude: str | None = None
 
@@ -100,12 +103,18 @@ def choose_hosts(
 
     Raises:
         SearchError: A limit is neither a query nor a pattern.
+        UnknownHostError: Nobody whom the job sees has one of the names.
         NoHostMatchedError: Nobody is left, and the job does not allow that.
         PolicyError: More hosts than the job's ``max_targets``.
     """
     query, zone = invocation.targeting.search_query, invocation.targeting.time_zone
     everybody = inventory if candidates is None else candidates
-    hosts = resolve(invocation.targeting, everybody, now=now, shuffle=shuffle)
+    if selection.names is None:
+        hosts = resolve(invocation.targeting, everybody, now=now, shuffle=shuffle)
+    else:
+        hosts, missing = pick(selection.names, everybody, invocation.targeting.within)
+        if missing:
+            raise UnknownHostError(f"the job sees no host `{'`, `'.join(missing)}` in the inventory")
     if not hosts and not invocation.allow_empty:
         raise NoHostMatchedError(f"no host matches `{query}` (`allow_empty: true` would allow that)")
     if selection.limit is not None:

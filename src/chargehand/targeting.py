@@ -114,6 +114,16 @@ def exclude(
     return tuple(host for host in hosts if host.name not in dropped)
 
 
+def pick(
+    names: Iterable[str], inventory: Iterable[Host], within: Within
+) -> tuple[tuple[Host, ...], tuple[str, ...]]:
+    """The hosts of these names, in that order, and the names that no visible host has."""
+    visible = {host.name: host for host in inventory if is_visible(host, within)}
+    wanted = dict.fromkeys(names)
+    hosts = tuple(visible[name] for name in wanted if name in visible)
+    return hosts, tuple(name for name in wanted if name not in visible)
+
+
 def query_for(names: Sequence[str]) -> str:
     """The search query that means exactly these hosts, as Foreman writes it: ``name ^ (a, b)``."""
     return f"name ^ ({', '.join(map(_quoted, names))})"
