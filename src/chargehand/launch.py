@@ -2,16 +2,18 @@
 
 import json
 import os
+import pwd
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from chargehand.compose import Overrides
 from chargehand.document import Vaulted
+from chargehand.git import read_head
 from chargehand.invocation import JobInvocation
 from chargehand.job import Job
 from chargehand.plan import Access
-from chargehand.provenance import Launch
+from chargehand.provenance import Launch, Provenance, Trigger
 
 _SECRETS: Final = (
     ("job_invocation", "password"),
@@ -62,6 +64,31 @@ def launch_of(
     )
 
 
+def provenance_of(
+    job: Job, root: Path, *, trigger: Trigger = "hand", rerun_of: int | None = None
+) -> Provenance:
+    """Where a launch comes from, as far as this process and git know.
+
+    Args:
+        job: What is launched.
+        root: The project.
+        trigger: What launched it.
+        rerun_of: The invocation it repeats.
+    """
+    head = read_head(root)
+    path = Path(job.document.file)
+    return Provenance(
+        user=_login_name(),
+        trigger=trigger,
+        playbook=_kept(str(path), root.resolve()) if path.is_file() else None,
+        job_number=int(job.root[0]) if job.root else 0,
+        job_name=job.text("name") or "",
+        commit=head.commit if head else None,
+        dirty=head.dirty if head else None,
+        rerun_of=rerun_of,
+    )
+
+
 def sources_of(launch: Launch, root: Path) -> tuple[str, ...]:
     """The inventory sources of a launch, for a project at `root`."""
     return tuple(
@@ -99,6 +126,14 @@ def _without_secrets(job: Job, hidden: Mapping[str, object]) -> tuple[dict[str, 
         return True
 
     return mapping(job.mapping(), ()), left_out
+
+
+def _login_name() -> str:
+    """Who runs this process; the number of a user whom nobody named."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def _kept(source: str, root: Path) -> str:

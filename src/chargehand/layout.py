@@ -24,6 +24,11 @@ def find_root(path: Path) -> Path:
     return path
 
 
+def state_folder(root: Path) -> Path:
+    """Where a project keeps what was run; no part of what git keeps."""
+    return root.resolve() / ".chargehand"
+
+
 def job_files(root: Path) -> tuple[Path, ...]:
     """Every job file of a project, by name."""
     found = (path for suffix in JOB_SUFFIXES for path in (root / PLAYBOOKS).glob(f"*{suffix}"))

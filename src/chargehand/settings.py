@@ -7,15 +7,17 @@ Keys are called what the job file's parameters are called.
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from chargehand.connection import BecomeMethod, HostKeyPolicy
 from chargehand.errors import Place, Problem, SettingsError, did_you_mean
 from chargehand.moment import MomentError, find_zone
 
 FILE_NAME = "chargehand.toml"
+NO_STORE = "off"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,7 @@ class Settings:
         plain_secrets: Whether a secret may be written out in a job file: ``refuse`` or ``allow``.
         vault_password_files: Files whose first line is an Ansible vault password.
         concurrency_level: Hosts at once when neither the job nor the command line says.
+        parallel_invocations: Job invocations that one `serve` or `tick` carries out at once.
         ssh_user: None means what ssh_config says, else the login name of this process.
         ssh_port: None means what ssh_config says, else 22.
         password: A secret reference; see `chargehand.reference`.
@@ -46,6 +49,8 @@ class Settings:
         connect_timeout: Seconds for the TCP connection.
         proxy_command: Whether an inventory may name a program of this machine to connect through.
         run_programs: Whether executable inventories may be run.
+        store: Address of the database that runs are recorded in, or a secret reference to it; ``off`` records
+            nothing, None means a file in the project's ``.chargehand``.
     """
 
     inventory: tuple[str, ...] = ("inventory",)
@@ -54,6 +59,7 @@ class Settings:
     plain_secrets: str = "refuse"
     vault_password_files: tuple[str, ...] = ()
     concurrency_level: int = 50
+    parallel_invocations: int = 16
     ssh_user: str | None = None
     ssh_port: int | None = None
     password: object = None
@@ -71,6 +77,7 @@ class Settings:
     connect_timeout: float = 10.0
     proxy_command: str = "refuse"
     run_programs: bool = True
+    store: object = None
     file: str = field(default=FILE_NAME, repr=False)
 
 
@@ -98,6 +105,20 @@ def _is_zone(value: object) -> bool:
     return True
 
 
+def _is_store(value: object) -> bool:
+    """Whether a value may say where the store is; a password must not stand in a file."""
+    if isinstance(value, dict):
+        return True
+    if not isinstance(value, str) or value == NO_STORE:
+        return value == NO_STORE
+    try:
+        url = urlsplit(value)
+    except ValueError:
+        return False
+    asked = {key.casefold() for key, _ in parse_qsl(url.query, keep_blank_values=True)}
+    return bool(url.scheme) and not url.password and asked.isdisjoint(("password", "sslpassword"))
+
+
 def _one_of(*words: str) -> _Kind:
     return _Kind("one of " + ", ".join(f'"{word}"' for word in words), lambda value: value in words)
 
@@ -115,6 +136,12 @@ _REFERENCE = _Kind(
     'a secret reference such as { env = "NAME" } or { file = "PATH" }',
     lambda value: isinstance(value, dict),
 )
+_STORE = _Kind(
+    'a database URL without a password, "off", or a secret reference to a URL, such as { env = "NAME" }',
+    _is_store,
+)
+_UNSEEN = (_REFERENCE, _STORE)
+"""What is wrong with these may be that a secret is written out."""
 
 _KINDS: Mapping[str, _Kind] = {
     "inventory": _TEXTS,
@@ -123,6 +150,7 @@ _KINDS: Mapping[str, _Kind] = {
     "plain_secrets": _one_of("refuse", "allow"),
     "vault_password_files": _TEXTS,
     "concurrency_level": _COUNT,
+    "parallel_invocations": _COUNT,
     "ssh_user": _TEXT,
     "ssh_port": _PORT,
     "password": _REFERENCE,
@@ -140,6 +168,7 @@ _KINDS: Mapping[str, _Kind] = {
     "connect_timeout": _SECONDS,
     "proxy_command": _one_of("refuse", "allow"),
     "run_programs": _BOOLEAN,
+    "store": _STORE,
 }
 
 
@@ -186,6 +215,8 @@ def _check(key: str, value: object, text: str, file: str) -> Problem | None:
         )
     kind = _KINDS[key]
     if not kind.fits(value):
+        if kind in _UNSEEN:
+            place = replace(place, source=None)
         return Problem(f"`{key}` must be {kind.words}", place, rule="settings")
     return None
 
