@@ -1,0 +1,151 @@
+"""Resume: an invocation whose runner died, gone on with."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from chargehand.errors import UsageError
+from chargehand.event import Observer
+from chargehand.execution import Execution, execute
+from chargehand.hostset import fold
+from chargehand.plan import Plan
+from chargehand.recording import Book
+from chargehand.recording.book import shares_of
+from chargehand.recovery.errands import Errands
+from chargehand.recovery.inquest import is_open, recover
+from chargehand.result import Status
+from chargehand.runner import Runner
+from chargehand.runner.outcome import ALREADY_THERE
+from chargehand.settings import Settings
+from chargehand.share import TemplateInvocation
+from chargehand.store import Store, Stored
+
+_NO_FAILURE = frozenset((Status.SUCCEEDED, Status.CANCELLED, Status.SKIPPED, Status.PENDING))
+
+
+def is_over(stored: Stored) -> bool:
+    """Whether nothing is left to do: every host is done, and nobody has to be asked."""
+    return stored.record.state == "stopped" and not any(map(is_open, stored.shares))
+
+
+def check_resumable(stored: Stored, store: Store) -> None:
+    """Refuse to go on with what somebody else carries out, or what never began.
+
+    Raises:
+        UsageError: Naming who does, or what to do instead.
+    """
+    number, state = stored.record.id, stored.record.state
+    if state == "scheduled":
+        raise UsageError(
+            f"invocation {number} has not started yet: `chargehand tick` or `serve` starts it when it is due"
+        )
+    if state != "stopped" and store.runners.is_alive(stored.runner_id):
+        raise UsageError(
+            f"invocation {number} is carried out by runner {stored.runner_id}, which lives; "
+            f"`chargehand output {number} --follow` shows it, `chargehand cancel {number}` stops it"
+        )
+    if state != "stopped" and not stored.shares:
+        raise UsageError(
+            f"invocation {number} was cut off before its hosts were known, and nothing was started: "
+            "`chargehand tick` or `serve` starts it"
+        )
+
+
+def check_scripts(stored: Stored, plan: Plan) -> None:
+    """Refuse to run other scripts than those that the invocation began with.
+
+    Raises:
+        UsageError: Naming the hosts, and what to do.
+    """
+    now = {share.host_name: share.script_sha256 for share in shares_of(plan)}
+    changed = [
+        share.host_name
+        for share in stored.shares
+        if share.state != "stopped" and share.host_name in now and now[share.host_name] != share.script_sha256
+    ]
+    if changed:
+        number, origin = stored.record.id, stored.record.provenance
+        recorded = f"check out {origin.commit[:12]} and resume, or " if origin and origin.commit else ""
+        raise UsageError(
+            f"the scripts of invocation {number} have changed since it began, on {fold(changed)}: {recorded}"
+            f"`chargehand resume {number} --changed` runs them as they are now; "
+            f"`chargehand cancel {number}` and `chargehand rerun {number} --unreached` begin anew"
+        )
+
+
+def resume(
+    stored: Stored,
+    plan: Plan,
+    settings: Settings,
+    book: Book,
+    errands: Errands,
+    *,
+    observers: tuple[Observer, ...] = (),
+    spool: Path | None = None,
+    on_start: Callable[[Runner], None] = lambda _: None,
+) -> Execution:
+    """Finish an invocation whose runner died: ask the hosts, and run the scripts that never started.
+
+    Args:
+        stored: The invocation, claimed for the runner of `book` unless it is over.
+        plan: Its hosts as far as the inventory has them, in its order.
+        settings: How many hosts at once when the plan does not say.
+        book: Where it is written down.
+        errands: Asks the hosts.
+        observers: Told of every event of the run.
+        spool: Where outputs too large for memory are kept; None drops them with the run.
+        on_start: Given the runner before the first script is sent.
+    """
+    assert book.store is not None  # noqa: S101 - there would be nothing to go on with
+    recover(stored, plan.template_invocations, book.store, errands)
+    for last in (False, True):
+        stored = book.store.history.find(stored.record.id)
+        failures_left = _failures_left(plan, stored)
+
+        def start(runner: Runner, *, spent: bool = failures_left <= 0) -> None:
+            if spent:
+                runner.refrain("stop_after")
+            on_start(runner)
+
+        execution = execute(
+            _rest(plan, stored, failures_left),
+            settings,
+            replace(book, record=stored.record),
+            observers=observers,
+            spool=spool,
+            on_start=start,
+            clock=errands.now,
+        )
+        if last or not any(result.code == ALREADY_THERE for result in execution.result.results):
+            break
+        # A first start came after the host was asked, and is the one that counts: ask once more.
+        recover(book.store.history.find(stored.record.id), plan.template_invocations, book.store, errands)
+    return execution
+
+
+def _failures_left(plan: Plan, stored: Stored) -> float:
+    """How many more hosts may fail: those that failed before the crash count as well."""
+    done = [Status(share.status) for share in stored.shares if share.state == "stopped"]
+    allowed = plan.invocation.limits.failures_allowed(len(stored.shares))
+    return allowed - sum(status not in _NO_FAILURE for status in done)
+
+
+def _rest(plan: Plan, stored: Stored, failures_left: float) -> Plan:
+    """What is left of a plan: hosts that never started, under the tokens that the store has of them."""
+    tokens = {share.host_name: share.token for share in stored.shares if share.state == "queued"}
+    shares = [
+        _with_token(share, tokens[share.host]) for share in plan.template_invocations if share.host in tokens
+    ]
+    limits = plan.invocation.limits
+    if failures_left != math.inf:
+        limits = replace(limits, stop_after=max(1, int(failures_left)))
+    return replace(
+        plan, invocation=replace(plan.invocation, limits=limits), template_invocations=tuple(shares)
+    )
+
+
+def _with_token(share: TemplateInvocation, token: str | None) -> TemplateInvocation:
+    if share.script is None or token is None:
+        return share
+    return replace(share, script=replace(share.script, token=token))

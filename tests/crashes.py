@@ -1,0 +1,330 @@
+"""A campaign of crashes: `chargehand run` killed at any instant, and gone on with until it is over.
+
+The oracle is a ledger that every script writes on its host, one file for each, which no crash of ours touches.
+A round is one run: killed, resumed - and killed again, sometimes - and then held against every law of `LAWS`.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from repository import LINES, PROGRAM, Repository, job, loopback, reached
+from sshd import Sshd, wait_until
+
+CANARY = "crash-canary-4f1c9be27a"
+PATIENCE_S = 120
+NOT_STARTED = frozenset(("not_started", "skipped", "unreachable", "pending"))
+
+SCRIPT = """\
+ledger={ledger}/{{{{ inventory_hostname }}}}
+say() {{ echo "$*" >>"$ledger"; sync "$ledger"; }}
+say START {round} $$ "$(date +%s.%N)"
+echo "{{{{ inventory_hostname }}}} {{{{ input('token') }}}} of round {round}"
+sleep {{{{ delay }}}}
+trap '' TERM HUP INT PIPE
+say END {{{{ code }}}}
+exit {{{{ code }}}}
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kill:
+    """One way to die.
+
+    Attributes:
+        after_s: Seconds from the start of the command.
+        failpoint: In place of that: ``NAME:TIMES:SIGNAL``.
+    """
+
+    after_s: float = 0.0
+    failpoint: str = ""
+
+
+@dataclass(kw_only=True)
+class Round:
+    """One run, from its launch over its crashes to its end.
+
+    Attributes:
+        number: Of the round.
+        told: Whether it was asked to end, so that hosts may be cancelled.
+        kills: How often it was killed.
+        answers: What the commands that came to an end said: exit code, stdout, stderr.
+        document: As `show` tells it; None when no invocation was ever recorded.
+        violations: What is wrong.
+    """
+
+    number: int
+    told: bool = False
+    kills: int = 0
+    answers: list[tuple[int, str, str]] = field(default_factory=list)
+    document: dict[str, Any] | None = None
+    violations: list[str] = field(default_factory=list)
+
+    @property
+    def results(self) -> dict[str, dict[str, Any]]:
+        """What every host came to."""
+        return {each["host"]: each for each in self.document["results"]} if self.document else {}
+
+
+class Campaign:
+    """Hosts, a repository, a store, and rounds on them.
+
+    Args:
+        folder: Must not exist.
+        sshd: Answers on as many addresses as there are hosts.
+        store: Address of the database; empty means the file of the repository.
+        seed: Decides delays, exit codes and instants.
+    """
+
+    def __init__(self, folder: Path, sshd: Sshd, *, hosts: int, store: str = "", seed: int = 0) -> None:
+        self.repository = Repository(folder)
+        self.sshd = sshd
+        self.store = store
+        self.ledger = folder / "ledger"
+        self.ledger.mkdir()
+        self.names = [f"h{number}" for number in range(1, hosts + 1)]
+        self._random = random.Random(seed)  # noqa: S311 - to be repeated, not to be kept
+        self.repository.settings(
+            known_hosts_files=[str(sshd.known_hosts)], **({"store": store} if store else {})
+        )
+        self.repository.environ["CRASH_TOKEN"] = CANARY
+
+    def launch(self, number: int, kills: Sequence[Kill], *, level: int = 5) -> Round:
+        """Run a job, die as told, and go on until it is over."""
+        this = Round(number=number, told=any("TERM" in kill.failpoint for kill in kills))
+        self._prepare(number, level)
+        file = "playbooks/job.json"
+        waiting = list(kills)
+        before = self.newest()
+        self._command(this, ["run", file, "-o", "json"], waiting.pop(0) if waiting else None)
+        found = self.newest()
+        if found == before:
+            if any(self.ledger.iterdir()):
+                this.violations.append("I2 a host was started of a run that nobody knows of")
+            return this
+        for _ in range(len(waiting) + 3):
+            if not waiting and not self._unfinished(found):
+                break
+            self._command(this, ["resume", str(found), "-o", "json"], waiting.pop(0) if waiting else None)
+        this.document = self.repository.chargehand("show", str(found), "-o", "json").document
+        this.violations += [violation for law in LAWS for violation in law(self, this)]
+        return this
+
+    def random_kills(self, length_s: float) -> list[Kill]:
+        """One at any instant of a run that takes so long, and every third time another while it recovers."""
+        kills = [Kill(after_s=self._random.uniform(0, length_s))]
+        while self._random.random() < 1 / 3:
+            kills.append(Kill(after_s=self._random.uniform(0, length_s)))
+        return kills
+
+    def newest(self) -> int | None:
+        """The id of the newest invocation."""
+        done = self.repository.chargehand("list", "-n", "1", "-o", "json")
+        listed = done.document["results"] if isinstance(done.document, dict) else done.document
+        return listed[0]["id"] if listed else None
+
+    def lines(self, host: str) -> list[list[str]]:
+        """What the host itself saw."""
+        path = self.ledger / host
+        return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
+    def _prepare(self, number: int, level: int) -> None:
+        for path in self.ledger.iterdir():
+            path.unlink()
+        self.repository.hosts(
+            {
+                name: reached(
+                    self.sshd,
+                    address,
+                    delay=f"{self._random.uniform(0.05, 0.6):.3f}",
+                    code=self._random.choice((0, 0, 0, 3)),
+                )
+                for name, address in zip(self.names, self.sshd.addresses, strict=False)
+            }
+        )
+        self.repository.job(
+            SCRIPT.format(ledger=self.ledger, round=number),
+            template_inputs=[{"name": "token", "required": True, "hidden_value": True}],
+            parameters={
+                "inputs": {"token": {"env": "CRASH_TOKEN"}},
+                "concurrency_control": {"concurrency_level": level},
+            },
+        )
+
+    def _unfinished(self, number: int) -> bool:
+        document = self.repository.chargehand("show", str(number), "-o", "json").document
+        return document["task"]["state"] != "stopped"
+
+    def _command(self, this: Round, words: list[str], kill: Kill | None) -> None:
+        """Run a command; whether it came to its end, or was killed with all its processes."""
+        environ = self.repository.environ | (
+            {"CHARGEHAND_FAILPOINT": kill.failpoint} if kill and kill.failpoint else {}
+        )
+        program = subprocess.Popen(
+            [PROGRAM, *words],
+            cwd=self.repository.root,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            text=True,
+        )
+        patience_s = kill.after_s if kill and not kill.failpoint else PATIENCE_S
+        try:
+            stdout, stderr = program.communicate(timeout=patience_s)
+        except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):
+                os.killpg(program.pid, signal.SIGKILL)
+            stdout, stderr = program.communicate()
+            if patience_s == PATIENCE_S:
+                this.violations.append(f"I11 `chargehand {' '.join(words)}` does not come to an end")
+        if program.returncode < 0:
+            this.kills += 1
+        else:
+            this.answers.append((program.returncode, stdout, stderr))
+        if "Traceback" in stderr:
+            this.violations.append(f"I0 a traceback: {stderr[-3000:]}")
+
+
+def at_most_one_start(campaign: Campaign, this: Round) -> Iterator[str]:
+    """I1."""
+    for host in campaign.names:
+        starts = [line for line in campaign.lines(host) if line[0] == "START"]
+        if len(starts) > 1:
+            yield f"I1 {host} started {len(starts)} times: {starts}"
+
+
+def one_state_for_every_host(campaign: Campaign, this: Round) -> Iterator[str]:
+    """I2."""
+    assert this.document is not None
+    hosts = [each["host"] for each in this.document["results"]]
+    if sorted(hosts) != sorted(campaign.names):
+        yield f"I2 the hosts are {hosts}, not {campaign.names}"
+    state = this.document["task"]["state"]
+    pending = [host for host, each in this.results.items() if each["status"] == "pending"]
+    if state != "stopped" or pending:
+        yield f"I2 the run is {state}, and these are pending: {pending}"
+
+
+def what_started_is_not_called_unstarted(campaign: Campaign, this: Round) -> Iterator[str]:
+    """I3."""
+    for host, each in this.results.items():
+        if campaign.lines(host) and each["status"] in NOT_STARTED:
+            yield f"I3 {host} started and is called {each['status']} ({each['code']}: {each['reason']})"
+
+
+def success_was_seen_by_the_host(campaign: Campaign, this: Round) -> Iterator[str]:
+    """I4."""
+    for host, each in this.results.items():
+        lines = campaign.lines(host)
+        if each["status"] == "succeeded" and (not lines or lines[-1] != ["END", "0"]):
+            yield f"I4 {host} is said to have succeeded; the host saw {lines}"
+
+
+def nothing_that_ended_well_is_unknown(campaign: Campaign, this: Round) -> Iterator[str]:
+    """I5: every host can be asked here."""
+    for host, each in this.results.items():
+        if each["status"] == "unknown" and ["END", "0"] in campaign.lines(host):
+            yield f"I5 {host} ended with 0 and is unknown ({each['code']}: {each['reason']})"
+        if each["status"] == "unknown" and each["code"] == "not-asked":
+            yield f"I5 {host} could not be asked: {each['reason']}"
+
+
+def nobody_is_left_out(campaign: Campaign, this: Round) -> Iterator[str]:
+    """Beyond the list: every host here can run its script, and nobody but a TERM asks it not to."""
+    for host, each in this.results.items():
+        if not this.told and each["status"] not in ("succeeded", "failed", "unknown"):
+            yield f"I2 {host} is {each['status']} ({each['code']}: {each['reason']})"
+
+
+def output_is_the_hosts_own(campaign: Campaign, this: Round) -> Iterator[str]:
+    """I7."""
+    for host, each in this.results.items():
+        whole = f"{host} *** of round {this.number}\n"
+        if not whole.startswith(each["stdout"]):
+            yield f"I7 {host} is said to have printed {each['stdout']!r}"
+        if each["status"] == "succeeded" and not each["reason"] and each["stdout"] not in ("", whole):
+            yield f"I7 {host} printed {whole!r}, kept is {each['stdout']!r}"
+
+
+def nothing_runs_any_more(campaign: Campaign, this: Round) -> Iterator[str]:
+    """I8."""
+    with suppress(AssertionError):
+        wait_until(lambda: not _running(campaign.repository.work), 15)
+    if left := _running(campaign.repository.work):
+        yield f"I8 still runs: {left}"
+
+
+def nothing_is_left_behind(campaign: Campaign, this: Round) -> Iterator[str]:
+    """I9."""
+    with suppress(AssertionError):
+        wait_until(lambda: not campaign.repository.left(), 5)
+    if left := campaign.repository.left():
+        yield f"I9 left on hosts: {left}"
+        for name in left:
+            subprocess.run(["rm", "-rf", campaign.repository.work / name], check=True)
+
+
+def the_database_is_whole(campaign: Campaign, this: Round) -> Iterator[str]:
+    """I10, and I6: what makes firings unique is a constraint of the database."""
+    path = campaign.repository.root / ".chargehand" / "history.db"
+    if campaign.store or not path.exists():
+        return
+    connection = sqlite3.connect(path)
+    try:
+        for check in ("PRAGMA quick_check", "PRAGMA foreign_key_check"):
+            said = connection.execute(check).fetchall()
+            if said not in ([], [("ok",)]):
+                yield f"I10 {check}: {said}"
+    finally:
+        connection.close()
+
+
+def no_secret_is_kept(campaign: Campaign, this: Round) -> Iterator[str]:
+    """I12."""
+    for path in (campaign.repository.root / ".chargehand").rglob("*"):
+        if path.is_file() and CANARY.encode() in path.read_bytes():
+            yield f"I12 the secret is in {path}"
+    for code, stdout, stderr in this.answers:
+        if CANARY in stdout + stderr:
+            yield f"I12 the secret was printed by a command that ended with {code}"
+
+
+LAWS: Sequence[Callable[[Campaign, Round], Iterator[str]]] = (
+    at_most_one_start,
+    one_state_for_every_host,
+    what_started_is_not_called_unstarted,
+    success_was_seen_by_the_host,
+    nothing_that_ended_well_is_unknown,
+    nobody_is_left_out,
+    output_is_the_hosts_own,
+    nothing_runs_any_more,
+    nothing_is_left_behind,
+    the_database_is_whole,
+    no_secret_is_kept,
+)
+
+
+def _running(work: Path) -> list[str]:
+    """Processes of scripts that lie in a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if f"{work}/.chargehand-" in words:
+                found.append(words)
+    return found
