@@ -2,6 +2,7 @@
 
     ChargehandError                  1  anything of ours; never raised itself
     ├── UsageError                   2  the command line asks for something that does not go together
+    │   └── UnknownInvocationError      there is no invocation of that number
     ├── InvalidError                 3  a file is refused; carries every problem found, not the first
     │   ├── DocumentError               the text is not a document: syntax, limits, encoding
     │   ├── SettingsError               chargehand.toml
@@ -90,6 +91,10 @@ class UsageError(ChargehandError):
     """The command line asks for something that does not go together."""
 
     exit_code = 2
+
+
+class UnknownInvocationError(UsageError):
+    """There is no invocation of that number; names the newest ones."""
 
 
 class InvalidError(ChargehandError):

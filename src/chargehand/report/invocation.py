@@ -55,6 +55,17 @@ class InputRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How many hosts came to what; `failed` is everything that is none of the others."""
+
+    total: int
+    succeeded: int = 0
+    failed: int = 0
+    pending: int = 0
+    cancelled: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InvocationRecord:
     """Everything that is told of a job invocation, as plain facts, wherever they come from.
 
@@ -66,6 +77,7 @@ class InvocationRecord:
         begun: Whether a runner took it up: counters are numbers from then on.
         cancelled: Whether somebody, or a missed ``start_before``, cancelled it.
         results: Of the hosts that are done.
+        counts: Of its hosts, where hosts and results themselves are not at hand; else None.
         ssh_user: As asked for by the invocation, not as resolved; so are the next three.
         recurrence: The recurring logic it belongs to, as the API shows one.
         scheduling: When it is to start; None when it starts at once.
@@ -87,6 +99,7 @@ class InvocationRecord:
     begun: bool = False
     cancelled: bool = False
     results: tuple[HostResult, ...] = ()
+    counts: Counts | None = None
     ssh_user: str | None = None
     time_to_pickup: int | None = None
     concurrency_level: int | None = None
@@ -113,9 +126,25 @@ class InvocationRecord:
             return 3
         if self.cancelled:
             return 4
-        if self.targeting.hosts is None:
-            return 1
-        return 0 if sum(result.ok for result in self.results) == len(self.targeting.hosts) else 1
+        tally = self.tally
+        return 0 if tally and tally.succeeded == tally.total else 1
+
+    @property
+    def tally(self) -> Counts | None:
+        """How many hosts came to what; None as long as the hosts are not looked up."""
+        hosts = self.targeting.hosts
+        if self.counts or hosts is None:
+            return self.counts
+        count = Counter(result.status for result in self.results)
+        succeeded, cancelled = count[Status.SUCCEEDED], count[Status.CANCELLED]
+        pending = len(hosts) - len(self.results) + count[Status.PENDING]
+        return Counts(
+            total=len(hosts),
+            succeeded=succeeded,
+            failed=len(hosts) - succeeded - cancelled - pending,
+            pending=pending,
+            cancelled=cancelled,
+        )
 
 
 def document(record: InvocationRecord) -> Json:
@@ -205,21 +234,11 @@ def _targeting(record: TargetingRecord) -> Json:
 
 def _counters(record: InvocationRecord) -> Json:
     """``N/A`` until the run has begun; the total as soon as the hosts are known and the job is not queued."""
-    hosts = record.targeting.hosts
-    queued = record.state == "scheduled"
-    total: object = UNKNOWN_YET if hosts is None or queued else len(hosts)
-    if not record.begun:
-        return dict.fromkeys(("succeeded", "failed", "pending", "cancelled"), UNKNOWN_YET) | {"total": total}
-    count = Counter(result.status for result in record.results)
-    pending = len(hosts or ()) - len(record.results) + count[Status.PENDING]
-    succeeded, cancelled = count[Status.SUCCEEDED], count[Status.CANCELLED]
-    return {
-        "succeeded": succeeded,
-        "failed": len(hosts or ()) - succeeded - cancelled - pending,
-        "pending": pending,
-        "cancelled": cancelled,
-        "total": total,
-    }
+    tally, queued = record.tally, record.state == "scheduled"
+    counters: Json = dict.fromkeys(("succeeded", "failed", "pending", "cancelled", "total"), UNKNOWN_YET)
+    if record.begun:
+        counters |= asdict(tally or Counts(total=0))
+    return counters | {"total": UNKNOWN_YET if tally is None or queued else tally.total}
 
 
 def _template_invocations(record: InvocationRecord) -> list[Json]:

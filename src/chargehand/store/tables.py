@@ -4,6 +4,7 @@ One row of `job_invocation` is one launch, one of `template_invocation` one host
 microseconds since 1970, UTC, so that they mean the same in every database and compare as numbers.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -27,6 +28,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+_UNTOLD: Final = re.compile("[\x00\ud800-\udfff]")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _KEY: Final = BigInteger().with_variant(Integer, "sqlite")
 """SQLite numbers rows by itself only where the type is called INTEGER."""
@@ -47,15 +49,26 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else _EPOCH + timedelta(microseconds=value)
 
 
+class Words(TypeDecorator[str]):
+    """A text from anywhere; what no database takes - NUL, half a surrogate pair - is kept as an escape."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """To the database."""
+        return value and _UNTOLD.sub(lambda match: rf"\u{ord(match[0]):04x}", value)
+
+
 metadata = MetaData()
 
 runner = Table(
     "runner",
     metadata,
     Column("id", String(64), primary_key=True),
-    Column("machine", Text, nullable=False),  # names a boot of a machine
+    Column("machine", Words, nullable=False),  # names a boot of a machine
     Column("pid", Integer, nullable=False),
-    Column("lock_file", Text, nullable=False),  # locked as long as the runner lives
+    Column("lock_file", Words, nullable=False),  # locked as long as the runner lives
     Column("seen_at", Moment, nullable=False),
 )
 
@@ -63,17 +76,17 @@ recurring_logic = Table(
     "recurring_logic",
     metadata,
     Column("id", _KEY, primary_key=True, autoincrement=True),
-    Column("key", Text, nullable=False, unique=True),  # what makes it the same one when its file changes
-    Column("playbook", Text, nullable=False),
+    Column("key", Words, nullable=False, unique=True),  # what makes it the same one when its file changes
+    Column("playbook", Words, nullable=False),
     Column("job_number", Integer, nullable=False),
-    Column("job_name", Text, nullable=False),
+    Column("job_name", Words, nullable=False),
     Column("state", String(16), nullable=False),  # active disabled finished cancelled
-    Column("reason", Text, nullable=False, default=""),  # why it is not active, or what is wrong
+    Column("reason", Words, nullable=False, default=""),  # why it is not active, or what is wrong
     Column("removed", Boolean, nullable=False, default=False),  # cancelled because its job is gone
     Column("fingerprint", String(64), nullable=False),  # of everything below that the file says
-    Column("cron_line", Text, nullable=False),
-    Column("time_zone", Text, nullable=False),
-    Column("purpose", Text),
+    Column("cron_line", Words, nullable=False),
+    Column("time_zone", Words, nullable=False),
+    Column("purpose", Words),
     Column("max_iteration", Integer),
     Column("end_time", Moment),
     Column("start_at", Moment),
@@ -95,52 +108,54 @@ job_invocation = Table(
     metadata,
     Column("id", _KEY, primary_key=True, autoincrement=True),
     Column("task_id", String(36), nullable=False, unique=True),
-    Column("description", Text, nullable=False),
-    Column("job_category", Text, nullable=False),
+    Column("description", Words, nullable=False),
+    Column("job_category", Words, nullable=False),
     Column("state", String(16), nullable=False),  # scheduled planned running stopped
     Column("status_label", String(16), nullable=False),  # queued running succeeded failed cancelled
-    Column("code", Text, nullable=False, default=""),  # overlap missed blackout start_before invalid ...
-    Column("reason", Text, nullable=False, default=""),  # one line of why it did not simply run
+    Column("code", Words, nullable=False, default=""),  # overlap missed blackout start_before invalid ...
+    Column("reason", Words, nullable=False, default=""),  # one line of why it did not simply run
     Column("exit_code", Integer),
     Column("created_at", Moment, nullable=False),
     Column("start_at", Moment),  # when it started, or is to start
+    Column("scheduled_at", Moment),  # as `scheduling` says, and so is the next
     Column("start_before", Moment),
     Column("started_at", Moment),  # of the run; None before
     Column("ended_at", Moment),
-    Column("search_query", Text),
+    Column("search_query", Words),
     Column("targeting_type", String(16), nullable=False),
-    Column("bookmark_id", Integer),
-    Column("bookmark_name", Text),
-    Column("user_id", Integer),
+    Column("bookmark_id", BigInteger),
+    Column("bookmark_name", Words),
+    Column("user_id", BigInteger),
     Column("randomized_ordering", Boolean),
     Column("resolved", Boolean, nullable=False, default=False),  # whether the hosts are known
     Column("total", Integer),
+    Column("missing", Integer, nullable=False, default=0),
     Column("succeeded", Integer),  # these are of a stopped invocation
     Column("failed", Integer),
     Column("cancelled", Integer),
-    Column("ssh_user", Text),
-    Column("time_to_pickup", Integer),
-    Column("concurrency_level", Integer),
-    Column("execution_timeout_interval", Integer),
+    Column("ssh_user", Words),
+    Column("time_to_pickup", BigInteger),
+    Column("concurrency_level", BigInteger),
+    Column("execution_timeout_interval", BigInteger),
     Column("idempotent", Boolean, nullable=False, default=False),
-    Column("template_id", Integer),
-    Column("template_name", Text),
-    Column("effective_user", Text),
+    Column("template_id", BigInteger),
+    Column("template_name", Words),
+    Column("effective_user", Words),
     Column("inputs", JSON, nullable=False),  # [{"name", "value", "id", "hidden"}]
     Column("job_organization", JSON),
     Column("job_location", JSON),
-    Column("user", Text, nullable=False),
+    Column("user", Words, nullable=False),
     Column("trigger", String(16), nullable=False),
-    Column("playbook", Text),
+    Column("playbook", Words),
     Column("job_number", Integer, nullable=False, default=0),
-    Column("job_name", Text, nullable=False, default=""),
+    Column("job_name", Words, nullable=False, default=""),
     Column("commit", String(64)),
     Column("dirty", Boolean),
     Column("rerun_of", BigInteger),
     Column("launch", JSON, nullable=False),
     Column("recurring_logic_id", ForeignKey("recurring_logic.id")),
     Column("occurrence", Moment),  # the nominal time that it stands for
-    Column("schedule_key", Text, unique=True),  # of a job with `scheduling`: started once
+    Column("schedule_key", Words, unique=True),  # of a job with `scheduling`: started once
     Column("runner_id", String(64)),  # who carries it out; None when nobody does yet
     Column("cancel_requested", String(8), nullable=False, default=""),  # "" cancel force
     UniqueConstraint("recurring_logic_id", "occurrence", name="one_start_an_occurrence"),
@@ -156,8 +171,8 @@ template_invocation = Table(
     Column("id", _KEY, primary_key=True, autoincrement=True),
     Column("job_invocation_id", ForeignKey("job_invocation.id", ondelete="CASCADE"), nullable=False),
     Column("position", Integer, nullable=False),
-    Column("host_name", Text, nullable=False),
-    Column("host_id", Integer, nullable=False),
+    Column("host_name", Words, nullable=False),
+    Column("host_id", BigInteger, nullable=False),
     Column("state", String(16), nullable=False),  # queued starting running stopped
     Column("status", String(16), nullable=False),  # as in the JSON; pending until stopped
     Column("token", String(64)),  # names the script's folder on the host; kept from the intent on
@@ -165,14 +180,14 @@ template_invocation = Table(
     Column("intended_at", Moment),
     Column("settled", Boolean, nullable=False, default=False),  # the host was told to remove the folder
     Column("reconciled", Boolean, nullable=False, default=False),  # learned from the host after a crash
-    Column("cancel_requested", Boolean, nullable=False, default=False),
+    Column("cancel_requested", String(8), nullable=False, default=""),  # "" cancel force
     Column("exit_status", Integer),
-    Column("signal", String(16)),
+    Column("signal", Words),
     Column("started_at", Moment),
     Column("duration_s", Float),
-    Column("code", Text, nullable=False, default=""),
-    Column("reason", Text, nullable=False, default=""),
-    Column("noise", Text, nullable=False, default=""),
+    Column("code", Words, nullable=False, default=""),
+    Column("reason", Words, nullable=False, default=""),
+    Column("noise", Words, nullable=False, default=""),
     Column("pty", Boolean, nullable=False, default=False),
     Column("attempts", Integer, nullable=False, default=0),
     Column("stdout_size_bytes", BigInteger, nullable=False, default=0),
@@ -181,6 +196,7 @@ template_invocation = Table(
     Column("stderr_sha256", String(64)),
     UniqueConstraint("job_invocation_id", "position"),
     Index("template_invocation_host", "host_name", "job_invocation_id"),
+    Index("template_invocation_status", "status", "job_invocation_id"),
 )
 
 output = Table(

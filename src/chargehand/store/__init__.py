@@ -1,0 +1,120 @@
+"""The store: what ran, runs and is to run, in SQLite or PostgreSQL."""
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from chargehand.errors import StoreError
+from chargehand.store.engine import Database, Waits
+from chargehand.store.folder import check_local, prepare_folder
+from chargehand.store.history import History
+from chargehand.store.invocations import Invocations
+from chargehand.store.logics import Logics
+from chargehand.store.postgresql import Server
+from chargehand.store.runners import Runner, Runners
+from chargehand.store.sqlite import open_file
+from chargehand.store.values import (
+    CancelRequest,
+    Page,
+    Share,
+    Stored,
+    StoredChunk,
+    StoredShare,
+    Unfinished,
+)
+
+__all__ = [
+    "CancelRequest",
+    "Page",
+    "Runner",
+    "Share",
+    "Store",
+    "Stored",
+    "StoredChunk",
+    "StoredShare",
+    "Unfinished",
+    "Waits",
+    "open_store",
+]
+
+FILE_NAME: Final = "history.db"
+
+
+class Store:
+    """The store; safe from many threads, and left as a context manager.
+
+    Attributes:
+        name: The file or the server, for messages; holds no password.
+        invocations: To write down what runs.
+        history: To read what ran.
+        logics: The recurring logics.
+        runners: Who is alive.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.name = database.name
+        self.invocations = Invocations(database)
+        self.history = History(database)
+        self.logics = Logics(database)
+        self.runners = Runners(database)
+        self._database = database
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._database.close()
+
+
+def open_store(url: str, *, state: Path, clock: Callable[[], datetime], waits: Waits | None = None) -> Store:
+    """Open the store, made when there is none, its tables brought to the newest version.
+
+    Args:
+        url: ``postgresql://...`` or ``sqlite:///...``; an empty one means a file in `state`.
+        state: The folder for what this machine keeps; made when it is not there.
+        clock: The time, aware, UTC.
+        waits: How long the database is waited for.
+
+    Raises:
+        StoreError: It cannot be used, with the reason and what to do.
+    """
+    waits = waits or Waits()
+    prepare_folder(state)
+    parsed = _parse(url)
+    if parsed is None or parsed.get_backend_name() == "sqlite":
+        path = Path(parsed.database or "") if parsed else state / FILE_NAME
+        check_local(path.parent)
+        return Store(Database(open_file(path, busy_s=waits.busy_s), clock=clock, waits=waits))
+    server = Server(parsed)
+    database = Database(server, clock=clock, waits=waits)
+    database.open(server.bring_up_to_date)
+    return Store(database)
+
+
+def _parse(url: str) -> URL | None:
+    """The parts of a URL; None of an empty one. No message shows it: there may be a password in it."""
+    if not url:
+        return None
+    try:
+        parsed = make_url(url)
+        kind = parsed.get_backend_name()
+    except (ArgumentError, ValueError):
+        kind = ""
+    if kind not in {"postgresql", "postgres", "sqlite"}:
+        raise StoreError("the URL of the store is not understood; write postgresql://user@host/database")
+    if kind == "sqlite" and not (parsed.database or "").startswith("/"):
+        raise StoreError(
+            "the file of the store needs a whole path, such as sqlite:////var/lib/chargehand/history.db"
+        )
+    return parsed
