@@ -72,6 +72,7 @@ class Plan:
         preview: Whether secrets are left out, so that it can be shown and cannot be run.
         troubles: What keeps scripts from being rendered, each with the hosts it concerns.
         warnings: What is allowed and yet hardly meant.
+        missing: How many hosts were asked for by name and left out, since the inventory has them no more.
     """
 
     invocation: JobInvocation
@@ -80,6 +81,7 @@ class Plan:
     preview: bool = True
     troubles: Mapping[Problem, tuple[str, ...]] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
+    missing: int = 0
 
 
 def choose_hosts(
