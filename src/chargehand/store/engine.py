@@ -91,6 +91,11 @@ class Database:
         self._waits = waits
         self._broken = ""
 
+    @property
+    def dialect(self) -> str:
+        """Which SQL it speaks: ``sqlite`` or ``postgresql``."""
+        return self._backend.engine.dialect.name
+
     def write(self, step: Callable[[Connection], T]) -> T:
         """Do `step`, durably.
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, func, select
@@ -13,6 +14,7 @@ from chargehand.result import CapturedOutput
 from chargehand.store.engine import Database
 from chargehand.store.lookup import MOST, counts_of, unknown_hosts, unknown_invocation
 from chargehand.store.rows import STREAM_NAMES, STREAMS, Pieces, Row, launch_of, record_of, share_of
+from chargehand.store.runsearch import RunSearch, search_runs
 from chargehand.store.tables import job_invocation, output, recurring_logic, template_invocation
 from chargehand.store.values import Page, Stored, StoredChunk, StoredShare, Unfinished
 
@@ -92,6 +94,14 @@ class History:
             return Page(total=total, subtotal=subtotal, records=tuple(records))
 
         return self._database.read(step)
+
+    def search(self, query: str, *, caller: str, now: datetime, time_zone: tzinfo = UTC) -> RunSearch:
+        """Read a query over invocations, for `page`; see `search_runs`.
+
+        Raises:
+            QueryError: It is not understood, or too large for a database.
+        """
+        return search_runs(query, caller=caller, now=now, dialect=self._database.dialect, time_zone=time_zone)
 
     def outputs(
         self, invocation_id: int, host: str | None = None, after: Mapping[str, int] | None = None

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from functools import cache
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import (
     CTE,
@@ -44,7 +44,6 @@ MAX_LEVELS: Final = 20
 MAX_PATTERN: Final = 2_000
 """Bounds of what both databases take: SQLite bounds the depth of an expression, variables and patterns."""
 
-Dialect = Literal["sqlite", "postgresql"]
 Clause: TypeAlias = ColumnElement[bool]
 
 _LARGEST: Final = 2**63 - 1
@@ -63,9 +62,14 @@ class RunSearch:
     clause: Clause
     warnings: tuple[Problem, ...]
 
+    def beyond(self, invocation_id: int, *, oldest_first: bool) -> Clause:
+        """The same, of invocations that come after that one in a list."""
+        number = job_invocation.c.id
+        return and_(number > invocation_id if oldest_first else number < invocation_id, self.clause)
+
 
 def search_runs(
-    query: str, *, caller: str, now: datetime, dialect: Dialect, time_zone: tzinfo = UTC
+    query: str, *, caller: str, now: datetime, dialect: str, time_zone: tzinfo = UTC
 ) -> RunSearch:
     """Read a query over runs; the empty one means all.
 
@@ -73,7 +77,7 @@ def search_runs(
         query: In the search language.
         caller: Login name that ``current_user`` means.
         now: What ``today`` and ``"2 hours ago"`` are counted from, aware.
-        dialect: Of the database.
+        dialect: Of the database: ``sqlite`` or ``postgresql``.
         time_zone: Of dates and times without an offset.
 
     Raises:
@@ -163,7 +167,7 @@ _KNOWN_HOSTS: Final = _known_hosts()
 @dataclass(frozen=True, slots=True)
 class _Translation:
     compiler: Compiler[Run]
-    dialect: Dialect
+    dialect: str
 
     def clause(self, node: Node) -> Clause:
         """A tree, of a depth that was checked."""
