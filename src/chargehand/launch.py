@@ -4,6 +4,7 @@ import json
 import os
 import pwd
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -75,17 +76,24 @@ def provenance_of(
         trigger: What launched it.
         rerun_of: The invocation it repeats.
     """
-    head = read_head(root)
     path = Path(job.document.file)
-    return Provenance(
-        user=_login_name(),
-        trigger=trigger,
+    return replace(
+        provenance_here(root, trigger),
         playbook=_kept(str(path), root.resolve()) if path.is_file() else None,
         job_number=int(job.root[0]) if job.root else 0,
         job_name=job.text("name") or "",
+        rerun_of=rerun_of,
+    )
+
+
+def provenance_here(root: Path, trigger: Trigger) -> Provenance:
+    """What is the same for every job of a project: who, and from which commit; git is asked."""
+    head = read_head(root)
+    return Provenance(
+        user=_login_name(),
+        trigger=trigger,
         commit=head.commit if head else None,
         dirty=head.dirty if head else None,
-        rerun_of=rerun_of,
     )
 
 
