@@ -11,6 +11,7 @@ from chargehand.errors import Problem, UsageError
 from chargehand.job import Job
 from chargehand.limits import Limits
 from chargehand.recurrence import CronLine
+from chargehand.recurring import MissedRuns, Overlap
 from chargehand.reference import SecretReference
 from chargehand.targeting import Targeting
 from chargehand.template import JobTemplate
@@ -49,6 +50,23 @@ class Scheduling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Punctuality:
+    """What becomes of starts that cannot be kept as they were meant.
+
+    Attributes:
+        overlap: Of one that is due while the run before it goes on.
+        catch_up_runs: Which of those run late that were missed.
+        catch_up_window_s: What is later than this does not run.
+        jitter_s: Every start is put off by up to this much.
+    """
+
+    overlap: Overlap = "skip"
+    catch_up_runs: MissedRuns = "one"
+    catch_up_window_s: float = 3600.0
+    jitter_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Secrets:
     """The secrets a job invocation refers to; resolved late, once for a run.
 
@@ -81,6 +99,7 @@ class JobInvocation:
         ssh_user: Asked for by the invocation.
         recurrence: None for a single run.
         scheduling: None for a start at once.
+        punctuality: What becomes of late starts, of a recurrence or of `scheduling`.
         limits: How many at once, in which waves, and when to go no further.
         execution_timeout_interval: Seconds a script may run; None leaves it to the setting.
         idle_timeout_s: Seconds a script may stay silent; None for ever.
@@ -103,6 +122,7 @@ class JobInvocation:
     ssh_user: str | None = None
     recurrence: Recurrence | None = None
     scheduling: Scheduling | None = None
+    punctuality: Punctuality = Punctuality()
     limits: Limits = field(default_factory=Limits)
     execution_timeout_interval: int | None = None
     idle_timeout_s: float | None = None

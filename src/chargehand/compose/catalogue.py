@@ -36,12 +36,16 @@ class Overrides:
         ssh_user: In place of the job's ``ssh_user``.
         concurrency_level: In place of the job's.
         start_now: Whether the job's ``scheduling`` does not count.
+        once: Whether neither that nor its ``recurrence`` counts.
+        submitted: Whether the job was handed in before, so that its times may lie in the past by now.
     """
 
     inputs: Mapping[str, str] = field(default_factory=dict, repr=False)
     ssh_user: str | None = None
     concurrency_level: int | None = None
     start_now: bool = False
+    once: bool = False
+    submitted: bool = False
 
 
 NO_OVERRIDES = Overrides()

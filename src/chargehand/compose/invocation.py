@@ -11,7 +11,7 @@ from chargehand.compose.catalogue import NO_OVERRIDES, Catalogue, Overrides
 from chargehand.compose.findings import COMMAND_LINE, Findings, in_order
 from chargehand.compose.inputs import compose_inputs, read_secret
 from chargehand.compose.targets import compose_targeting, compose_taxonomies, within
-from chargehand.compose.timing import compose_limits, compose_timing, compose_zone
+from chargehand.compose.timing import compose_limits, compose_punctuality, compose_timing, compose_zone
 from chargehand.errors import InvocationError
 from chargehand.invocation import JobInvocation, Secrets
 from chargehand.job import Job
@@ -55,7 +55,7 @@ def compose(
     location, organization = compose_taxonomies(findings, catalogue.taxonomies)
     targeting = compose_targeting(findings, catalogue, within(location, organization), zone or UTC, now)
     recurrence, scheduling = compose_timing(findings, zone, now, overrides)
-    limits = compose_limits(findings, overrides)
+    punctuality, limits = compose_punctuality(findings), compose_limits(findings, overrides)
     template = _template(findings, templates)
     _check_seen(findings, template, location, organization)
     declared = (findings.attempt(lambda: templates.inputs_of(template)) if template else None) or ()
@@ -81,6 +81,7 @@ def compose(
         ssh_user=ssh_user,
         recurrence=recurrence,
         scheduling=scheduling,
+        punctuality=punctuality,
         limits=limits,
         execution_timeout_interval=timeout or template.execution_timeout_interval,
         idle_timeout_s=idle_timeout_s,

@@ -6,10 +6,11 @@ from zoneinfo import ZoneInfo
 
 from chargehand.compose.catalogue import Overrides
 from chargehand.compose.findings import Findings
-from chargehand.invocation import Recurrence, Scheduling
+from chargehand.invocation import Punctuality, Recurrence, Scheduling
 from chargehand.limits import Amount, Limits, Retry
 from chargehand.moment import find_zone, parse_moment
 from chargehand.recurrence import clock_change_warnings, next_occurrence, read_cron_line
+from chargehand.recurring import MISSED_RUNS, OVERLAPS
 from chargehand.settings import Settings
 
 
@@ -24,23 +25,39 @@ def compose_zone(findings: Findings, settings: Settings) -> ZoneInfo | None:
 def compose_timing(
     findings: Findings, zone: ZoneInfo | None, now: datetime, overrides: Overrides
 ) -> tuple[Recurrence | None, Scheduling | None]:
-    """When the job runs."""
-    recurrence = compose_recurrence(findings, zone, now)
+    """When the job runs: at once and only once when that is asked for."""
+    if overrides.once:
+        return None, None
+    recurrence = compose_recurrence(findings, zone, now, overrides)
     scheduling = compose_scheduling(findings, zone, now, overrides)
-    if recurrence is not None:
+    if recurrence is not None and not overrides.submitted:
         _check_first_run(findings, recurrence, scheduling, now)
-    for path in (("jitter",), ("catch_up", "window")):
-        findings.duration(*path)
     return recurrence, scheduling
 
 
-def compose_recurrence(findings: Findings, zone: ZoneInfo | None, now: datetime) -> Recurrence | None:
+def compose_punctuality(findings: Findings) -> Punctuality:
+    """What becomes of late starts; a word that the schema refused is passed over."""
+    usual, job = Punctuality(), findings.job
+    window_s = findings.duration("catch_up", "window")
+    return Punctuality(
+        overlap=next((each for each in OVERLAPS if each == job.text("overlap")), usual.overlap),
+        catch_up_runs=next(
+            (each for each in MISSED_RUNS if each == job.text("catch_up", "runs")), usual.catch_up_runs
+        ),
+        catch_up_window_s=usual.catch_up_window_s if window_s is None else window_s,
+        jitter_s=findings.duration("jitter") or usual.jitter_s,
+    )
+
+
+def compose_recurrence(
+    findings: Findings, zone: ZoneInfo | None, now: datetime, overrides: Overrides
+) -> Recurrence | None:
     """When the job runs again and again; a cron line without a zone is UTC."""
     path = ("job_invocation", "recurrence")
     if not findings.job.has(*path):
         return None
     end_time = _moment(findings, zone, *path, "end_time")
-    if end_time is not None and end_time <= now:
+    if end_time is not None and end_time <= now and not overrides.submitted:
         findings.add("`end_time` is in the past: the job would never run", *path, "end_time", rule="time")
     if not findings.job.has(*path, "cron_line"):
         findings.add("a recurrence needs a `cron_line`", *path, hint='such as `cron_line: "0 3 * * *"`')
@@ -73,7 +90,7 @@ def compose_scheduling(
     if overrides.start_now or not (start_at or start_before):
         return None
     for key, at in (("start_at", start_at), ("start_before", start_before)):
-        if at is not None and at < now:
+        if at is not None and at < now and not overrides.submitted:
             hint = f"it is {now:%Y-%m-%dT%H:%M:%SZ}"
             findings.add(f"`{key}` is in the past", *path, key, hint=hint, rule="time")
     return Scheduling(start_at=start_at, start_before=start_before)

@@ -16,11 +16,22 @@ from chargehand.recurring.decision import (
     floor,
     is_due,
 )
-from chargehand.recurring.logic import MissedRuns, Overlap, RecurringLogic, State
+from chargehand.recurring.logic import (
+    MISSED_RUNS,
+    OVERLAPS,
+    MissedRuns,
+    Overlap,
+    RecurringLogic,
+    State,
+    is_over,
+)
+from chargehand.recurring.once import judge_start
 from chargehand.recurring.upcoming import Blackout, next_occurrence, no_blackout, upcoming_starts
 
 __all__ = [
+    "MISSED_RUNS",
     "ON_TIME",
+    "OVERLAPS",
     "SKIPPED",
     "Action",
     "Blackout",
@@ -34,6 +45,8 @@ __all__ = [
     "due",
     "floor",
     "is_due",
+    "is_over",
+    "judge_start",
     "next_occurrence",
     "no_blackout",
     "upcoming_starts",

@@ -13,6 +13,8 @@ from chargehand.recurrence import occurrences, read_cron_line
 State = Literal["active", "disabled", "finished", "cancelled"]
 Overlap = Literal["skip", "queue", "allow", "cancel_running"]
 MissedRuns = Literal["none", "one", "all"]
+OVERLAPS: Final[tuple[Overlap, ...]] = ("skip", "queue", "allow", "cancel_running")
+MISSED_RUNS: Final[tuple[MissedRuns, ...]] = ("none", "one", "all")
 
 _SECOND: Final = timedelta(seconds=1)
 

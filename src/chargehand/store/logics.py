@@ -13,9 +13,10 @@ from chargehand.failpoint import reach
 from chargehand.provenance import Launch
 from chargehand.recurring import Claims, Decision, Decisions, RecurringLogic, floor, is_due
 from chargehand.report.invocation import InvocationRecord
+from chargehand.result import Status
 from chargehand.store.engine import Database
 from chargehand.store.rows import columns_of, launch_columns
-from chargehand.store.tables import job_invocation, recurring_logic
+from chargehand.store.tables import job_invocation, recurring_logic, template_invocation
 
 _INVOCATION: Final = job_invocation.c
 _LOGIC: Final = recurring_logic.c
@@ -52,19 +53,19 @@ class Decided:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Appointment:
-    """A job invocation that waits for the time that its `scheduling` says.
+    """A job invocation that waits for the time that its `scheduling` says, or waited for it.
 
     Attributes:
         id: Of the invocation.
         schedule_key: What makes it the same one: its job and its time.
         playbook: The job file, relative to the project.
-        start_at: When it is to start.
+        state: ``scheduled`` as long as it waits.
     """
 
     id: int
     schedule_key: str
     playbook: str
-    start_at: datetime
+    state: str
 
 
 class Logics:
@@ -220,14 +221,11 @@ class Logics:
         return result
 
     def appointments(self) -> tuple[Appointment, ...]:
-        """What waits for a time of its own, without a recurrence; by that time."""
-        columns = (_INVOCATION.id, _INVOCATION.schedule_key, _INVOCATION.playbook, _INVOCATION.start_at)
-        rows = select(*columns).where(_INVOCATION.state == "scheduled", _INVOCATION.schedule_key.is_not(None))
+        """Every invocation of a job with a time of its own, oldest first."""
+        columns = (_INVOCATION.id, _INVOCATION.schedule_key, _INVOCATION.playbook, _INVOCATION.state)
+        rows = select(*columns).where(_INVOCATION.schedule_key.is_not(None)).order_by(_INVOCATION.id)
         return self._database.read(
-            lambda connection: tuple(
-                Appointment(**row)
-                for row in connection.execute(rows.order_by(_INVOCATION.start_at)).mappings()
-            )
+            lambda connection: tuple(Appointment(**row) for row in connection.execute(rows).mappings())
         )
 
     def call_off(self, invocation_id: int, code: str, reason: str, at: datetime) -> bool:
@@ -330,10 +328,15 @@ def _release(connection: Connection, logic_id: int, decision: Decision, runner_i
 def _call_off(
     connection: Connection, which: ColumnElement[bool], code: str, reason: str, at: datetime
 ) -> int:
-    """Cancel what has not started; how many that were."""
-    values = {"state": "stopped", "status_label": "cancelled", "code": code, "reason": reason, "ended_at": at}
-    waiting = update(job_invocation).where(which, _INVOCATION.state == "scheduled")
-    return connection.execute(waiting.values(**values)).rowcount
+    """Cancel what has not started, and the hosts it was fixed to; how many invocations that were."""
+    said = {"state": "stopped", "code": code, "reason": reason}
+    waiting = select(_INVOCATION.id).where(which, _INVOCATION.state == "scheduled").with_for_update()
+    numbers = connection.execute(waiting).scalars().all()
+    hosts = update(template_invocation).where(template_invocation.c.job_invocation_id.in_(numbers))
+    connection.execute(hosts.values(**said, status=str(Status.CANCELLED)))
+    these = update(job_invocation).where(_INVOCATION.id.in_(numbers))
+    connection.execute(these.values(**said, status_label="cancelled", ended_at=at))
+    return len(numbers)
 
 
 def _ask_to_stop(connection: Connection, invocation_ids: Sequence[int]) -> None:
