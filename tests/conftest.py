@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from databases import _server, database_url, postgres, state, store  # noqa: F401 - fixtures
 from sshd import PROGRAM, ROOT, Sshd
 
 KEPT = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "CI", "VIRTUAL_ENV", "HYPOTHESIS_PROFILE")

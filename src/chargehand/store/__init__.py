@@ -49,6 +49,7 @@ class Store:
     """The store; safe from many threads, and left as a context manager.
 
     Attributes:
+        dialect: ``sqlite`` or ``postgresql``.
         name: The file or the server, for messages; holds no password.
         invocations: To write down what runs.
         history: To read what ran.
@@ -62,6 +63,7 @@ class Store:
         self.history = History(database)
         self.logics = Logics(database)
         self.runners = Runners(database)
+        self.dialect = database.dialect
         self._database = database
 
     def __enter__(self) -> Self:

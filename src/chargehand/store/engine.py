@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from chargehand.errors import StoreError
 
 T = TypeVar("T")
+Dialect = Literal["sqlite", "postgresql"]
 _PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
@@ -55,9 +56,17 @@ class Backend(Protocol):
         writer: The same, for transactions that write.
     """
 
-    name: str
-    engine: Engine
-    writer: Engine
+    @property
+    def name(self) -> str:
+        """For messages."""
+
+    @property
+    def engine(self) -> Engine:
+        """For transactions that read."""
+
+    @property
+    def writer(self) -> Engine:
+        """For transactions that write."""
 
     def writing(self) -> AbstractContextManager[object]:
         """Around every transaction that writes; raises StoreError when what was written is lost."""
@@ -75,26 +84,23 @@ class Backend(Protocol):
 class Database:
     """One database. Safe from many threads.
 
-    A step gets a connection inside of a transaction. What it did is durable when `write` returns and undone when
-    it raises. A step may be done more than once, when a server went away before it could answer: so a step
-    that finds its own work done says so and changes nothing.
+    A step gets a connection inside of a transaction. What it did is durable when `write` returns and
+    undone when it raises. A step may be done more than once, when a server went away before it could answer:
+    so a step that finds its own work done says so and changes nothing.
 
     Attributes:
         name: For messages; holds no password.
+        dialect: Which kind it is.
         clock: The time, aware, UTC.
     """
 
     def __init__(self, backend: Backend, *, clock: Callable[[], datetime], waits: Waits) -> None:
         self.name = backend.name
+        self.dialect: Dialect = "sqlite" if backend.engine.dialect.name == "sqlite" else "postgresql"
         self.clock = clock
         self._backend = backend
         self._waits = waits
         self._broken = ""
-
-    @property
-    def dialect(self) -> str:
-        """Which SQL it speaks: ``sqlite`` or ``postgresql``."""
-        return self._backend.engine.dialect.name
 
     def write(self, step: Callable[[Connection], T]) -> T:
         """Do `step`, durably.
@@ -139,7 +145,7 @@ class Database:
             ) from error
 
     def now(self, ago: timedelta = timedelta()) -> datetime | ColumnElement[datetime]:
-        """The moment so long ago, as a value of a `Moment` column; by the server's clock, where there is one."""
+        """The moment so long ago, as a value of a `Moment` column, by the server's clock if there is one."""
         return self._backend.moment(self.clock, ago)
 
     def free(self) -> None:

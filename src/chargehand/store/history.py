@@ -6,13 +6,13 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, func, select
-from sqlalchemy import Row as SqlRow
 
 from chargehand.event import Stream
 from chargehand.report.invocation import Counts
 from chargehand.result import CapturedOutput
 from chargehand.store.engine import Database
 from chargehand.store.lookup import MOST, counts_of, unknown_hosts, unknown_invocation
+from chargehand.store.retention import size_bytes
 from chargehand.store.rows import STREAM_NAMES, STREAMS, Pieces, Row, launch_of, record_of, share_of
 from chargehand.store.runsearch import RunSearch, search_runs
 from chargehand.store.tables import job_invocation, output, recurring_logic, template_invocation
@@ -150,14 +150,18 @@ class History:
         rows = self._database.read(lambda connection: connection.execute(statement).all())
         return tuple(Unfinished(*row) for row in rows)
 
-    def _chunks(self, share_id: int, after: int) -> Sequence[SqlRow[Any]]:
+    def size_bytes(self) -> int:
+        """How much room the store takes."""
+        return size_bytes(self._database)
+
+    def _chunks(self, share_id: int, after: int) -> Sequence[Any]:
         statement = (
             select(_OUTPUT.sequence, _OUTPUT.at, _OUTPUT.stream, _OUTPUT.offset_bytes, _OUTPUT.content)
             .where(_OUTPUT.template_invocation_id == share_id, _OUTPUT.sequence > after)
             .order_by(_OUTPUT.sequence)
             .limit(_CHUNKS_AT_ONCE)
         )
-        return self._database.read(lambda connection: connection.execute(statement).all())
+        return self._database.read(lambda connection: [*connection.execute(statement)])
 
 
 def _stored(row: Row, recurrence: Row | None, shares: tuple[StoredShare, ...]) -> Stored:

@@ -15,7 +15,7 @@ from chargehand.store.engine import Database
 from chargehand.store.entry import Entry
 from chargehand.store.ledger import write_entries
 from chargehand.store.lookup import MOST, counters, counts_of, label_of, unknown_hosts, unknown_invocation
-from chargehand.store.retention import prune
+from chargehand.store.retention import prunable, prune
 from chargehand.store.rows import columns_of, launch_columns, share_columns
 from chargehand.store.tables import job_invocation, output, template_invocation
 from chargehand.store.values import CancelRequest, Share
@@ -86,9 +86,9 @@ class Invocations:
                     made = connection.execute(insert(job_invocation).values(columns))
             except IntegrityError:
                 return _taken(connection, columns)
-            (invocation_id,) = made.inserted_primary_key or (None,)
+            invocation_id: int = made.inserted_primary_key[0]  # type: ignore[index]
             _insert_shares(connection, shares, invocation_id)
-            return int(invocation_id)
+            return invocation_id
 
         return self._database.write(step)
 
@@ -290,8 +290,8 @@ class Invocations:
             known = set(connection.execute(select(_SHARE.host_name).where(own)).scalars())
             if set(hosts) - known:
                 raise unknown_hosts(set(hosts) - known, known, invocation_id)
-            soft = (_SHARE.state != "stopped") & _SHARE.cancel_requested.in_(yielding)
-            one = update(template_invocation).where(own, soft, _SHARE.host_name == bindparam("name"))
+            open_now = (_SHARE.state != "stopped") & _SHARE.cancel_requested.in_(yielding)
+            one = update(template_invocation).where(own, open_now, _SHARE.host_name == bindparam("name"))
             connection.execute(one.values(wish), [{"name": name} for name in hosts])
 
         self._database.write(step)
@@ -347,6 +347,12 @@ class Invocations:
             max_bytes: The newest ones that together take no more stay.
         """
         return prune(self._database, keep=keep, older_than=older_than, max_bytes=max_bytes)
+
+    def prunable(
+        self, *, keep: int | None = None, older_than: datetime | None = None, max_bytes: int | None = None
+    ) -> list[int]:
+        """The ids of those that `prune` would remove now, the oldest first."""
+        return prunable(self._database, keep=keep, older_than=older_than, max_bytes=max_bytes)
 
 
 def _insert_shares(connection: Connection, shares: Sequence[Share] | None, invocation_id: int) -> None:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Update, bindparam, select, update
+from sqlalchemy import Connection, Update, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from chargehand.result import HostResult, Status
@@ -20,7 +20,7 @@ _AT_ONCE: Final = 500
 
 
 def _updating(*names: str) -> Update:
-    values = {name: bindparam(f"new_{name}") for name in names}
+    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names}
     return update(template_invocation).where(_SHARE.id == bindparam("share")).values(values)
 
 
@@ -86,6 +86,7 @@ def _standings(connection: Connection, share_ids: Iterable[int]) -> dict[int, St
                 _SHARE.signal,
                 _SHARE.duration_s,
                 _SHARE.code,
+                _SHARE.started_at,
             )
             .where(_SHARE.id.in_(some))
             .order_by(_SHARE.id)
@@ -95,12 +96,13 @@ def _standings(connection: Connection, share_ids: Iterable[int]) -> dict[int, St
     return found
 
 
-def _standing(row: Row[Any], invocation: Row[Any]) -> Standing:
+def _standing(row: Any, invocation: Any) -> Standing:  # noqa: ANN401 - rows
     return Standing(
         state=row.state,
         status=row.status,
         token=row.token,
         said=(row.exit_status, row.signal, row.duration_s, row.code),
+        started_at=row.started_at,
         runner_id=invocation.runner_id,
         cancelled=bool(row.cancel_requested or invocation.cancel_requested),
     )

@@ -14,6 +14,7 @@ from sqlalchemy import (
     event,
     extract,
     func,
+    literal,
     text,
     type_coerce,
 )
@@ -58,8 +59,8 @@ _SET_UP: Final = (
     "SET statement_timeout = '60s'",
     "SET idle_in_transaction_session_timeout = '60s'",
     "SET client_encoding = 'UTF8'",
-    "SELECT set_config('synchronous_commit', 'on', false)"
-    " WHERE current_setting('synchronous_commit') = 'off'",
+    "SELECT set_config(name, 'on', false) FROM pg_settings"  # noqa: ISC004 - one statement
+    " WHERE name = 'synchronous_commit' AND setting = 'off'",
 )
 
 
@@ -100,8 +101,9 @@ class Server:
         ago: timedelta,
     ) -> datetime | ColumnElement[datetime]:
         """The moment so long ago, by the server's clock."""
-        microseconds = extract("epoch", func.clock_timestamp()) * 1_000_000 - ago // timedelta(microseconds=1)
-        return type_coerce(cast(microseconds, BigInteger), Moment)
+        microseconds = extract("epoch", func.clock_timestamp()) * 1_000_000
+        past = literal(ago // timedelta(microseconds=1), BigInteger)
+        return type_coerce(cast(microseconds, BigInteger) - past, Moment)
 
     def explain(self, error: DBAPIError) -> Trouble:
         """What an error means."""

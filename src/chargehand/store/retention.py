@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, select, text
 
 from chargehand.store.engine import Database
 from chargehand.store.tables import job_invocation, output, template_invocation
@@ -14,6 +14,10 @@ _AT_ONCE: Final = 20
 _INVOCATION_BYTES: Final = 2048
 _SHARE_BYTES: Final = 512
 _INVOCATION: Final = job_invocation.c
+_SIZES: Final = {
+    "sqlite": text("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"),
+    "postgresql": text("SELECT pg_database_size(current_database())"),
+}
 
 
 def prune(database: Database, *, keep: int | None, older_than: datetime | None, max_bytes: int | None) -> int:
@@ -25,15 +29,27 @@ def prune(database: Database, *, keep: int | None, older_than: datetime | None, 
         older_than: Those that ended before go.
         max_bytes: The newest that take no more in all stay; by what they hold, not by the file.
     """
-    doomed = database.read(
-        lambda connection: _doomed(connection, keep=keep, older_than=older_than, max_bytes=max_bytes)
-    )
+    doomed = prunable(database, keep=keep, older_than=older_than, max_bytes=max_bytes)
     for start in range(0, len(doomed), _AT_ONCE):
         some = _INVOCATION.id.in_(doomed[start : start + _AT_ONCE])
         database.write(lambda connection, some=some: connection.execute(delete(job_invocation).where(some)))  # type: ignore[misc]
     if doomed:
         database.free()
     return len(doomed)
+
+
+def prunable(
+    database: Database, *, keep: int | None, older_than: datetime | None, max_bytes: int | None
+) -> list[int]:
+    """The ids of those that `prune` would remove, the oldest first."""
+    return database.read(
+        lambda connection: _doomed(connection, keep=keep, older_than=older_than, max_bytes=max_bytes)
+    )
+
+
+def size_bytes(database: Database) -> int:
+    """How much room the database takes."""
+    return int(database.read(lambda connection: connection.execute(_SIZES[database.dialect]).scalar_one()))
 
 
 def _doomed(

@@ -6,6 +6,7 @@ A share goes from queued over starting and running to stopped. What it came to n
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from chargehand.result import HostResult, Status
 from chargehand.store.entry import Chunk, Entry, Intent, Outcome, Settled, Started
@@ -23,6 +24,7 @@ class Standing:
         status: Of the share.
         token: Names the script's folder on the host.
         said: Of its result, what tells it from another: exit status, signal, duration, code.
+        started_at: When its script did, as far as that is known.
         runner_id: Who carries the invocation out.
         cancelled: Whether somebody wants the share or all of the invocation stopped.
     """
@@ -31,6 +33,7 @@ class Standing:
     status: str
     token: str | None
     said: tuple[object, ...]
+    started_at: datetime | None
     runner_id: str | None
     cancelled: bool
 
@@ -66,7 +69,7 @@ def _started(share: Standing, entry: Started) -> Changes | None:
         return None
     if share.state != "starting":
         return _NOTHING
-    share.state = "running"
+    share.state, share.started_at = "running", entry.at
     return {"state": "running", "started_at": entry.at}
 
 
@@ -79,7 +82,12 @@ def _outcome(share: Standing, entry: Outcome) -> Changes | None:
     if share.state == "stopped" and share.status != Status.UNKNOWN:
         return _NOTHING if (share.status, share.said) == (result.status, said) else None
     share.state, share.status, share.said = "stopped", str(result.status), said
-    return columns_of(result) | {"state": "stopped", "reconciled": entry.reconciled}
+    share.started_at = result.started_at or share.started_at  # who was not there does not know better
+    return columns_of(result) | {
+        "state": "stopped",
+        "reconciled": entry.reconciled,
+        "started_at": share.started_at,
+    }
 
 
 def distinguish(result: HostResult) -> tuple[object, ...]:

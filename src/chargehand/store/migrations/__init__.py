@@ -33,7 +33,7 @@ def version_of(connection: Connection) -> str | None:
             f"its tables have version {', '.join(found) or 'none'}, this Chargehand knows up to {HEAD}; "
             "update Chargehand, or use another database"
         )
-    return found[0]
+    return str(found[0])
 
 
 def migrate(connection: Connection) -> None:
