@@ -129,9 +129,14 @@ def query_for(names: Sequence[str]) -> str:
     return f"name ^ ({', '.join(map(_quoted, names))})"
 
 
-def _named(limit: str, inventory: Inventory, now: datetime, time_zone: tzinfo) -> Sequence[Host]:
+def is_query(limit: str) -> bool:
+    """Whether a ``--limit`` is a search query; anything else is an Ansible host pattern."""
     pattern = limit.lstrip().startswith(("~", "@"))
-    if not pattern and (limit.strip() == "*" or _QUERY.search(limit)):
+    return not pattern and (limit.strip() == "*" or bool(_QUERY.search(limit)))
+
+
+def _named(limit: str, inventory: Inventory, now: datetime, time_zone: tzinfo) -> Sequence[Host]:
+    if is_query(limit):
         return compile_query(limit, now=now, time_zone=time_zone).select(inventory)
     return inventory.match(limit)
 

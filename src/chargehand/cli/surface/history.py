@@ -65,7 +65,7 @@ SHOW = OfInvocation(
         click.Option(
             ["--hosts"],
             metavar="HOSTS",
-            help="Only these hosts: a search query over name, id, status, exit_status, ..., or a pattern.",
+            help="Only these hosts: a search query over name, id, status, exit_status, code, stdout, ...",
         ),
         options.output("text", "json"),
     ],

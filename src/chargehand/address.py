@@ -1,0 +1,33 @@
+"""Address: where a project's runs are recorded."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from chargehand.errors import Place, UsageError
+from chargehand.reference import read_reference, refuse_prompt, resolve
+from chargehand.settings import NO_STORE, Settings
+
+STORE_VARIABLE: Final = "CHARGEHAND_STORE"
+"""The environment's word about the store is stronger than the setting's."""
+
+
+def store_address(settings: Settings, root: Path, environ: Mapping[str, str]) -> str:
+    """The URL of the store, with its password if it has one; empty for a file of the project's.
+
+    Args:
+        settings: Of the project.
+        root: Its folder.
+        environ: Variables of the environment.
+
+    Raises:
+        UsageError: Nothing is to be recorded.
+        SecretError: It is a reference that cannot be resolved.
+    """
+    asked = environ.get(STORE_VARIABLE) or settings.store
+    if asked == NO_STORE:
+        raise UsageError(f'nothing is recorded here: the setting `store` is "{NO_STORE}"')
+    if asked is None or isinstance(asked, str):
+        return asked or ""
+    reference = read_reference(asked, Place(settings.file), question="store: ")
+    return resolve(reference, environ=environ, prompt=refuse_prompt, base=root).reveal()

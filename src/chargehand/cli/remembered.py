@@ -1,0 +1,92 @@
+"""The history of the project of the current folder, opened without loading the rest of the project."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+
+from chargehand.address import store_address
+from chargehand.errors import UsageError
+from chargehand.layout import find_root, state_folder
+from chargehand.moment import find_zone
+from chargehand.report.history import Account
+from chargehand.result import HostResult, Status
+from chargehand.settings import load_settings
+from chargehand.store import Store, Stored, StoredShare, open_store
+
+_LAST = re.compile(r"last(?:-(\d{1,9}))?", re.ASCII)
+_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remembered:
+    """A history, and how its times are told.
+
+    Attributes:
+        store: Open.
+        state: The folder of what this machine keeps.
+        zone: The project's time zone, or UTC.
+    """
+
+    store: Store
+    state: Path
+    zone: tzinfo
+
+    def find_id(self, word: str) -> int:
+        """The id that a word of the command line means: a number, ``last``, ``last-1``.
+
+        Raises:
+            UsageError: It is none, or there are not so many invocations.
+        """
+        if _NUMBER.fullmatch(word):
+            return int(word)
+        back = _LAST.fullmatch(word)
+        if back is None:
+            raise UsageError(f"`{word}` is no id of an invocation: give a number, `last`, -1, -2, ...")
+        found = self.store.history.page(None, limit=1, offset=int(back[1] or 0)).records
+        if not found:
+            raise UsageError(f"there is no invocation `{word}`: `chargehand list` shows those there are")
+        return found[0].id
+
+    def account(self, stored: Stored) -> Account:
+        """What is told of an invocation."""
+        return Account(
+            record=stored.record,
+            exit_code=stored.exit_code,
+            states={share.host_name: share.state for share in stored.shares if share.state != "stopped"},
+            alive=stored.record.state in ("planned", "running")
+            and self.store.runners.is_alive(stored.runner_id),
+            cancelling=stored.cancel_requested,
+            now=now(),
+            zone=self.zone,
+        )
+
+
+@contextmanager
+def remembered() -> Iterator[Remembered]:
+    """The history of the project of the current folder.
+
+    Raises:
+        StoreError: It cannot be opened.
+        SettingsError: The project's chargehand.toml is refused.
+    """
+    root = find_root(Path())
+    settings = load_settings(root)
+    state = state_folder(root)
+    zone = find_zone(settings.time_zone) if settings.time_zone else UTC
+    with open_store(store_address(settings, root, os.environ), state=state, clock=now) as store:
+        yield Remembered(store=store, state=state, zone=zone)
+
+
+def result_of(share: StoredShare) -> HostResult:
+    """What came of a host, which is ``pending`` as long as nothing did."""
+    waiting = HostResult(host=share.host_name, host_id=share.host_id, status=Status.PENDING, attempts=0)
+    return share.result or waiting
+
+
+def now() -> datetime:
+    """The time, aware, UTC."""
+    return datetime.now(UTC)
