@@ -498,7 +498,7 @@ def refused(times: int) -> Act:
 
 def test_an_unreachable_host_is_tried_again_while_its_slot_serves_others(run):
     provider = ScriptedProvider({"web01": refused(2)})
-    retry = Retry(times=2, delay_s=0.05)
+    retry = Retry(times=2, delay_s=0.5)
     result = run(provider, [share(name) for name in names(3)], concurrency_level=1, retry_unreachable=retry)
     assert provider.visited == ["web01", "web02", "web03", "web01", "web01"]
     assert (result.results[0].status, result.results[0].attempts) == (Status.SUCCEEDED, 3)

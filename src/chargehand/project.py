@@ -4,183 +4,37 @@ The composition root: everything is put together here and nowhere else. `chargeh
 is a thin layer over this class, which is the Python API as well.
 """
 
-import os
 import random
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
-from typing import Self
 
-from chargehand import inventory as inventories
-from chargehand.bookmark import Bookmarks, load_bookmarks
-from chargehand.compose import NO_OVERRIDES, Catalogue, Overrides, compose
-from chargehand.credentials import read_vault_passwords, resolve_credentials, settings_references
+from chargehand.compose import NO_OVERRIDES, Overrides, compose
+from chargehand.credentials import resolve_credentials, settings_references
 from chargehand.errors import InvalidError, Problem, SecretError
 from chargehand.event import Observer
-from chargehand.execution import Execution, execute
+from chargehand.execution import Execution, describe, execute
 from chargehand.host import Host
-from chargehand.inventory import Inventory, Programs
+from chargehand.inventory import Programs
 from chargehand.invocation import JobInvocation
 from chargehand.job import Job
-from chargehand.layout import INVENTORY, PLAYBOOKS, find_root, job_files
-from chargehand.moment import find_zone
+from chargehand.launch import launch_of, provenance_of
+from chargehand.layout import job_files
 from chargehand.plan import EVERY_HOST, NO_ACCESS, Access, Plan, Selection, choose_hosts, make_plan
-from chargehand.reference import Prompt, SecretReference, refuse_prompt, resolve
+from chargehand.provenance import Launch, Provenance
+from chargehand.recording import Book, called_off, open_book
+from chargehand.reference import Prompt, refuse_prompt
 from chargehand.render.limits import PREVIEW_LIMITS, RenderLimits
 from chargehand.render.renderer import Renderer
-from chargehand.runner import Runner, utc_now
-from chargehand.secret import Secret
-from chargehand.settings import Settings, load_settings
-from chargehand.taxonomy import Taxonomies, load_taxonomies
-from chargehand.template import SHIPPED_FOLDER, Templates, load_templates
+from chargehand.repository import Repository
+from chargehand.runner import Runner
 from chargehand.validation import Validation, compose_files, read_files, validate_files
 
 
-class Project:
-    """A user's repository.
-
-    Parts are loaded when they are first asked for, so that `hosts` works in a repository whose templates
-    are broken, and every load error is told by the command that needs the part.
-
-    Attributes:
-        root: Its folder.
-        settings: What its chargehand.toml says.
-        sources: Inventory sources: those given, else the setting's.
-        given_sources: Those given.
-    """
-
-    def __init__(
-        self,
-        root: Path,
-        settings: Settings,
-        *,
-        inventory: Sequence[str] = (),
-        programs: Programs = "run",
-        vault_passwords: Sequence[Secret] = (),
-        clock: Callable[[], datetime] = utc_now,
-    ) -> None:
-        self.root = root
-        self.settings = settings
-        self.given_sources = tuple(inventory)
-        self.sources = self.given_sources or tuple(str(root / source) for source in settings.inventory)
-        self._programs: Programs = "refuse" if programs == "run" and not settings.run_programs else programs
-        self._vault_passwords = tuple(vault_passwords)
-        self._clock = clock
-
-    @classmethod
-    def load(
-        cls,
-        path: Path | str = ".",
-        *,
-        inventory: Sequence[str] = (),
-        programs: Programs = "run",
-        vault_passwords: Sequence[Secret] = (),
-        clock: Callable[[], datetime] = utc_now,
-    ) -> Self:
-        """The project that `path` lies in; see `find_root`.
-
-        Args:
-            path: A folder.
-            inventory: Inventory sources in place of the setting's, relative to the current folder.
-            programs: What becomes of executable inventories: ``run`` (refused where the setting says so),
-                ``refuse``, or ``skip`` with a warning.
-            vault_passwords: Beside those of the settings.
-            clock: The time, aware, UTC.
-
-        Raises:
-            SettingsError: Its chargehand.toml is refused.
-        """
-        root = find_root(Path(path))
-        return cls(
-            root,
-            load_settings(root),
-            inventory=inventory,
-            programs=programs,
-            vault_passwords=vault_passwords,
-            clock=clock,
-        )
-
-    @cached_property
-    def inventory(self) -> Inventory:
-        """The hosts.
-
-        Raises:
-            InventoryError: With everything that is wrong with its sources.
-        """
-        return inventories.load(
-            self.sources,
-            base=Path.cwd(),
-            playbook_dir=self.root / PLAYBOOKS,
-            programs=self._programs,
-            vault_passwords=self.vault_passwords,
-        )
-
-    @cached_property
-    def templates(self) -> Templates:
-        """The shipped job templates and the project's own, which win by name.
-
-        Raises:
-            TemplateError: With everything that is wrong with them.
-        """
-        return load_templates([SHIPPED_FOLDER, self.root / self.settings.templates])
-
-    @cached_property
-    def bookmarks(self) -> Bookmarks:
-        """The saved searches.
-
-        Raises:
-            InvalidError: ``inventory/bookmarks.yml`` is refused.
-        """
-        zone = self.settings.time_zone
-        return load_bookmarks(
-            self.root / INVENTORY / "bookmarks.yml",
-            now=self.now(),
-            time_zone=find_zone(zone) if zone else UTC,
-        )
-
-    @cached_property
-    def taxonomies(self) -> Taxonomies:
-        """Locations and organizations.
-
-        Raises:
-            InvalidError: ``inventory/taxonomies.yml`` is refused.
-        """
-        return load_taxonomies(self.root / INVENTORY / "taxonomies.yml", self.inventory)
-
-    @cached_property
-    def vault_passwords(self) -> tuple[Secret, ...]:
-        """Those given, and what the setting `vault_password_files` names.
-
-        Raises:
-            SecretError: A file cannot be read, or others may read it.
-        """
-        return (*self._vault_passwords, *read_vault_passwords(self.settings, self.root))
-
-    @cached_property
-    def catalogue(self) -> Catalogue:
-        """Everything that a job may refer to.
-
-        Raises:
-            InvalidError: With everything that is wrong with any part of it.
-        """
-        problems: list[Problem] = []
-        for part in ("templates", "inventory", "bookmarks", "taxonomies"):
-            try:
-                getattr(self, part)
-            except InvalidError as error:
-                problems += [problem for problem in error.problems if problem not in problems]
-        if problems:
-            raise InvalidError(problems)
-        return Catalogue(
-            templates=self.templates,
-            bookmarks=self.bookmarks,
-            taxonomies=self.taxonomies,
-            inventory=self.inventory,
-            settings=self.settings,
-        )
+class Project(Repository):
+    """A user's repository, and what can be asked of it."""
 
     @property
     def job_files(self) -> tuple[Path, ...]:
@@ -303,7 +157,7 @@ class Project:
         """
         invocation.check_due(self.now())
         credentials = resolve_credentials(
-            invocation, settings_references(self.settings), partial(self._secret, prompt=prompt)
+            invocation, settings_references(self.settings), partial(self.look_up, prompt=prompt)
         )
         with self._renderer(RenderLimits()) as renderer:
             return make_plan(
@@ -316,12 +170,54 @@ class Project:
                 credentials=credentials,
             )
 
-    def execute(
+    @contextmanager
+    def begin(
         self,
         plan: Plan,
         *,
+        launch: Launch | None = None,
+        provenance: Provenance | None = None,
+        into: int | None = None,
+        runner_id: str | None = None,
+    ) -> Iterator[Book]:
+        """Write down that a plan is about to be carried out, and hold it to the end of the block.
+
+        Args:
+            plan: From `prepare`.
+            launch: What repeats it; None means the job and nothing beside it.
+            provenance: Where it comes from; None means somebody's hand.
+            into: An invocation in the store whose hosts were not known before; None makes one.
+            runner_id: Of a registered runner; None registers one for the length of the block.
+
+        Raises:
+            StoreError: That cannot be written down; then nothing may be started.
+        """
+        invocation = plan.invocation
+        record = describe(
+            plan,
+            self.templates.inputs_of(invocation.template),
+            provenance=provenance or provenance_of(invocation.job, self.root),
+            at=self.now(),
+        )
+        if not self.records:
+            yield Book(record=record)
+            return
+        launch = launch or launch_of(
+            invocation, overrides=NO_OVERRIDES, access=NO_ACCESS, inventory=self.given_sources, root=self.root
+        )
+        with ExitStack() as stack:
+            if runner_id is None:
+                runner_id = stack.enter_context(self.store.runners.register(self.state)).id
+            book = open_book(self.store, plan, record, launch, runner_id=runner_id, into=into, at=self.now())
+            stack.enter_context(called_off(book, self._clock))
+            yield book
+
+    def execute(
+        self,
+        plan: Plan,
+        book: Book | None = None,
+        *,
         observers: Sequence[Observer] = (),
-        number: int | None = None,
         spool: Path | None = None,
         on_start: Callable[[Runner], None] = lambda _: None,
     ) -> Execution:
@@ -329,21 +225,24 @@ class Project:
 
         Args:
             plan: From `prepare`.
+            book: From `begin`; None begins and ends one.
             observers: Told of every event while it runs.
-            number: The id of the invocation; None takes the next.
             spool: Where outputs too large for memory are kept; None drops them with the run.
             on_start: Given the runner before the first connection, to stop it by.
+
+        Raises:
+            StoreError: It cannot be recorded; nothing was connected to.
         """
-        return execute(
-            plan,
-            self.templates.inputs_of(plan.invocation.template),
-            self.settings,
-            number=self.next_number() if number is None else number,
-            observers=tuple(observers),
-            spool=spool,
-            on_start=on_start,
-            clock=self._clock,
-        )
+        with ExitStack() as stack:
+            return execute(
+                plan,
+                self.settings,
+                book or stack.enter_context(self.begin(plan)),
+                observers=tuple(observers),
+                spool=spool,
+                on_start=on_start,
+                clock=self._clock,
+            )
 
     def run(
         self,
@@ -364,24 +263,14 @@ class Project:
         plan = self.prepare(
             invocation, self.choose_hosts(invocation, selection), access=access, prompt=prompt
         )
-        return self.execute(plan, observers=(observer,) if observer else ())
-
-    def next_number(self) -> int:
-        """An id for an invocation: milliseconds since 1970, which no two runs of a person share."""
-        return int(self.now().timestamp() * 1000)
-
-    def now(self) -> datetime:
-        """The time, aware, UTC."""
-        return self._clock()
+        launch = launch_of(
+            invocation, overrides=overrides, access=access, inventory=self.given_sources, root=self.root
+        )
+        with self.begin(plan, launch=launch) as book:
+            return self.execute(plan, book, observers=(observer,) if observer else ())
 
     def _renderer(self, limits: RenderLimits) -> AbstractContextManager[Renderer]:
         return Renderer(self.templates, self.inventory.hosts, self.inventory.groups, limits)
-
-    def _secret(self, reference: SecretReference, prompt: Prompt) -> Secret:
-        passwords = self.vault_passwords
-        return resolve(
-            reference, environ=os.environ, prompt=prompt, vault_passwords=passwords, base=self.root
-        )
 
     def _offline(self, programs: Programs) -> tuple["Project", list[Problem]]:
         """The project as validation sees it, which may lack the vault passwords, and warnings of that."""
@@ -398,5 +287,6 @@ class Project:
             programs=programs,
             vault_passwords=self._vault_passwords,
             clock=self._clock,
+            home=self.home,
         )
         return project, doubts

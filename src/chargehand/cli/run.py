@@ -5,7 +5,8 @@ import json
 import shlex
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from typing import NamedTuple
 
 from chargehand.cli import screen
 from chargehand.cli.opening import open_project
@@ -13,18 +14,27 @@ from chargehand.cli.overrides import ask, ask_access, override
 from chargehand.cli.plan import show_plans
 from chargehand.cli.requests import ExecRequest, LaunchRequest, RunRequest
 from chargehand.cli.telling import Rerun, Telling
+from chargehand.compose import Overrides
 from chargehand.document import parse
 from chargehand.errors import UsageError
 from chargehand.inventory.address import user_fault
 from chargehand.invocation import JobInvocation
 from chargehand.job import read_jobs
 from chargehand.lab import Lab, fleet
+from chargehand.launch import launch_of
 from chargehand.plan import Access, Selection
 from chargehand.project import Project
 from chargehand.secret import MASKED
 
 _COMMAND_LINE = "<command line>"
 _WHO_LOGS_IN = ""  # as `Access.effective_user` has it
+
+
+class _Word(NamedTuple):
+    """What the command line says about a job, and about reaching its hosts."""
+
+    overrides: Overrides
+    access: Access
 
 
 def run(request: RunRequest) -> int:
@@ -36,22 +46,25 @@ def run(request: RunRequest) -> int:
         if request.check:
             show_plans(project, [project.plan(each, selection=selection) for each in invocations], "text")
             return 0
-        return _run(project, invocations, selection, _access(request, None), request)
+        return _run(project, invocations, selection, _Word(overrides, _access(request, None)), request)
 
 
 def run_command(request: ExecRequest) -> int:
     """Run one command on hosts."""
     with _project(request) as project:
-        invocation = _compose_command(project, request)
+        overrides = override((), user=request.user, forks=request.forks)
+        invocation = _compose_command(project, request, overrides)
         selection = Selection(limit=request.query, exclude=request.exclude)
-        return _run(project, [invocation], selection, _access(request, _WHO_LOGS_IN), request)
+        return _run(
+            project, [invocation], selection, _Word(overrides, _access(request, _WHO_LOGS_IN)), request
+        )
 
 
 def _run(
     project: Project,
     invocations: Sequence[JobInvocation],
     selection: Selection,
-    access: Access,
+    word: _Word,
     request: RunRequest | ExecRequest,
 ) -> int:
     """Run jobs in order; the exit code of the first that failed.
@@ -66,17 +79,26 @@ def _run(
     hidden = {name for each in invocations for name in each.secrets.inputs}
     telling = Telling(request, _rerun(request, hidden))
     telling.warn(project.catalogue.warnings)
+    if not project.records:
+        screen.note('nothing is recorded: the setting `store` is "off"')
     plans = []
     for each, hosts in chosen:
-        _check_effective_user(each, access)
-        plans.append(project.prepare(each, hosts, access=access, prompt=ask))
+        _check_effective_user(each, word.access)
+        plans.append(project.prepare(each, hosts, access=word.access, prompt=ask))
         telling.warn((*each.warnings, *plans[-1].warnings))
         if each.recurrence is not None:
             line = each.recurrence.cron_line.text
             screen.note(f"`{each.job.label}` recurs (`{line}`); this runs it once, now")
     code = 0
     for number, plan in enumerate(plans, 1):
-        ended = telling.run(project, plan)
+        launch = launch_of(
+            plan.invocation,
+            overrides=word.overrides,
+            access=word.access,
+            inventory=project.given_sources,
+            root=project.root,
+        )
+        ended = telling.run(project, plan, launch)
         code = code or ended
         job = plan.invocation.job
         if telling.interrupted or (ended and not job.flag("continue_on_failure")):
@@ -97,7 +119,7 @@ def _check_effective_user(invocation: JobInvocation, access: Access) -> None:
         raise UsageError(f"template `{invocation.template.name}` lets nobody override its effective user")
 
 
-def _compose_command(project: Project, request: ExecRequest) -> JobInvocation:
+def _compose_command(project: Project, request: ExecRequest, overrides: Overrides) -> JobInvocation:
     """The job invocation of a command: an input of a template, so that no ``{{`` in it means anything."""
     line = request.command[0] if len(request.command) == 1 else shlex.join(request.command)
     body: dict[str, object] = {"targeting_type": "static_query", "search_query": "*"}
@@ -108,14 +130,15 @@ def _compose_command(project: Project, request: ExecRequest) -> JobInvocation:
         "job_invocation": body | {"inputs": {"command": line}, "job_template_id": "Run Command"},
     }
     (read,) = read_jobs(parse(json.dumps(job), _COMMAND_LINE))
-    return project.compose(read, override((), user=request.user, forks=request.forks))
+    return project.compose(read, overrides)
 
 
 @contextmanager
 def _project(request: LaunchRequest) -> Iterator[Project]:
     """The project, with the hosts of a lab of its own when one is asked for."""
     if request.lab is None:
-        yield open_project(request)
+        with closing(open_project(request)) as project:
+            yield project
         return
     if request.inventory:
         raise UsageError("--lab and -i cannot both be given: the lab is the inventory")
@@ -127,7 +150,8 @@ def _project(request: LaunchRequest) -> Iterator[Project]:
         screen.note(
             f"lab: {hosts} on 127.0.0.1 instead of the inventory; scripts run on this machine as {user}"
         )
-        yield Project.load(".", inventory=(str(lab.inventory),))
+        with closing(Project.load(".", inventory=(str(lab.inventory),))) as project:
+            yield project
 
 
 def _access(request: LaunchRequest, effective_user: str | None) -> Access:

@@ -11,10 +11,12 @@ from chargehand.cli import screen
 from chargehand.cli.interruption import Interruption
 from chargehand.cli.lognotices import LogNotices
 from chargehand.cli.requests import LaunchRequest
-from chargehand.errors import Problem
+from chargehand.errors import Problem, StoreError
 from chargehand.event import Notice, Observer
 from chargehand.plan import Plan
 from chargehand.project import Project
+from chargehand.provenance import Launch
+from chargehand.recording import Book
 from chargehand.report.backlog import Backlog
 from chargehand.report.invocation import Json, document, dumps
 from chargehand.report.ndjson import EventWriter
@@ -60,13 +62,20 @@ class Telling:
                 self._warned.add(problem)
                 screen.note_problem(problem)
 
-    def run(self, project: Project, plan: Plan) -> int:
+    def run(self, project: Project, plan: Plan, launch: Launch) -> int:
         """Carry one plan out and tell of it; its exit code."""
-        number = project.next_number()
+        try:
+            with project.begin(plan, launch=launch) as book:
+                return self._run(project, plan, book)
+        except StoreError as error:
+            screen.note(f"chargehand: {error}")
+            return error.exit_code
+
+    def _run(self, project: Project, plan: Plan, book: Book) -> int:
         display = self._display()
         observers: list[Observer] = [display]
         if self._output == "ndjson":
-            observers.append(EventWriter(number, self._write))
+            observers.append(EventWriter(book.record.id, self._write))
 
         def tell(message: str) -> None:
             display(Notice(at=project.now(), message=message))
@@ -74,13 +83,15 @@ class Telling:
         with Interruption(tell) as interruption, display, ExitStack() as stack:
             told = [stack.enter_context(Backlog(each)) for each in observers]
             stack.enter_context(LogNotices(told[0], project.now))
-            ended = project.execute(plan, number=number, observers=told, on_start=interruption.watch)
+            ended = project.execute(plan, book, observers=told, on_start=interruption.watch)
         self.interrupted = interruption.exit_code if interruption.number else 0
         if self._output == "text":
             self._write(f"{recap(ended.result, rerun=self._rerun.on)}")
         elif self._output == "json":
             self._documents.append(document(ended.record))
-        return self.interrupted or ended.result.exit_code
+        if ended.unrecorded:
+            screen.note(f"chargehand: {ended.unrecorded}")
+        return self.interrupted or ended.exit_code
 
     def close(self, code: int) -> int:
         """Tell what is told only at the end; the exit code of everything."""

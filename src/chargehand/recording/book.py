@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any, Final
 
-from chargehand.errors import StoreError
+from chargehand.errors import ChargehandError, StoreError
 from chargehand.failpoint import reach
 from chargehand.mask import Mask
 from chargehand.plan import Plan
@@ -14,11 +15,13 @@ from chargehand.provenance import Launch
 from chargehand.recording.ledger import Ledger
 from chargehand.report.invocation import InvocationRecord
 from chargehand.result import HostResult, JobResult, Status
-from chargehand.runner.outcome import CANCELLED, never_started
+from chargehand.runner import outcome as outcomes
 from chargehand.secret import MASKED
 from chargehand.share import TemplateInvocation
-from chargehand.store import Share, Store
+from chargehand.store import Share, Store, StoredShare
 from chargehand.store.entry import Outcome
+
+_CANCELLED: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,35 +76,33 @@ class Book:
         )
         reach("after-finish")
 
-    def call_off(self, at: datetime) -> None:
-        """Say that a run did not come to its end: hosts that nothing was sent to are cancelled."""
+    def call_off(self, outcome: outcomes.Outcome, exit_code: int, at: datetime) -> None:
+        """Say that a run did not come to its end; hosts that may have got a script are left as they are.
+
+        Args:
+            outcome: Of the other hosts, and of the run.
+            exit_code: The command ends with it.
+            at: Now.
+
+        Raises:
+            StoreError: That cannot be written.
+        """
         if self.store is None:
             return
-        self.store.invocations.request_cancel(self.record.id, force=False, hosts=None)
-        never = never_started(CANCELLED)
-        shares = self.store.history.find(self.record.id, with_output=False).shares
-        self.store.invocations.record(
-            [
-                Outcome(
-                    share_id=share.id,
-                    token=None,
-                    result=HostResult(
-                        host=share.host_name,
-                        host_id=share.host_id,
-                        status=never.status,
-                        code=never.code,
-                        reason=never.reason,
-                        attempts=0,
-                    ),
-                )
-                for share in shares
-                if share.state == "queued"
-            ]
-        )
-        if all(share.state in ("queued", "stopped") for share in shares):
-            self.store.invocations.finish(
-                self.record.id, runner_id=self.runner_id, cancelled=True, exit_code=None, ended_at=at
-            )
+        invocations, number = self.store.invocations, self.record.id
+        # Before all else: what cannot be said now is then cancelled by whoever comes after us.
+        invocations.request_cancel(number, force=False)
+        ending: dict[str, Any] = {
+            "cancelled": outcome.status is Status.CANCELLED,
+            "code": outcome.code,
+            "reason": outcome.reason,
+            "exit_code": exit_code,
+            "ended_at": at,
+        }
+        if not invocations.fail(number, **ending):
+            shares = self.store.history.find(number, with_output=False).shares
+            invocations.record([_untouched(share, outcome) for share in shares if share.state == "queued"])
+            invocations.finish(number, runner_id=self.runner_id, **ending)
 
 
 def open_book(
@@ -112,6 +113,7 @@ def open_book(
     *,
     runner_id: str,
     into: int | None = None,
+    at: datetime,
 ) -> Book:
     """Write down that a plan is about to be carried out.
 
@@ -122,6 +124,7 @@ def open_book(
         launch: What repeats it.
         runner_id: Who carries it out.
         into: An invocation whose hosts were not known before; None makes one.
+        at: Now.
 
     Raises:
         StoreError: That cannot be written.
@@ -135,10 +138,12 @@ def open_book(
             shares,
             runner_id=runner_id,
             idempotent=bool(plan.invocation.job.flag("idempotent")),
-            created_at=record.start_at,
+            created_at=at,
         )
-    else:
-        store.invocations.resolve(number, record, shares, runner_id=runner_id)
+    elif not store.invocations.resolve(number, record, shares, runner_id=runner_id):
+        number = None
+    if number is None:
+        raise StoreError("another runner has taken the invocation over")
     reach("after-create")
     record = replace(record, id=number, targeting=replace(record.targeting, id=number))
     return Book(record=record, store=store, runner_id=runner_id)
@@ -164,10 +169,32 @@ def called_off(book: Book, clock: Callable[[], datetime]) -> Iterator[None]:
         yield
     except BaseException as error:
         try:
-            book.call_off(clock())
+            book.call_off(*_meaning(error), clock())
         except StoreError as trouble:
             error.add_note(f"nor could it be recorded that the run was called off: {trouble}")
         raise
+
+
+def _meaning(error: BaseException) -> tuple[outcomes.Outcome, int]:
+    """What an exception means for hosts that nothing was sent to, and for the command."""
+    if not isinstance(error, Exception):
+        return outcomes.never_started(outcomes.CANCELLED), _CANCELLED
+    known = isinstance(error, ChargehandError)
+    words = str(error).partition("\n")[0] if known else type(error).__name__  # a message may quote a secret
+    outcome = outcomes.Outcome(Status.SKIPPED, "called-off", f"never started: {words}")
+    return outcome, error.exit_code if isinstance(error, ChargehandError) else 1
+
+
+def _untouched(share: StoredShare, outcome: outcomes.Outcome) -> Outcome:
+    result = HostResult(
+        host=share.host_name,
+        host_id=share.host_id,
+        status=outcome.status,
+        code=outcome.code,
+        reason=outcome.reason,
+        attempts=0,
+    )
+    return Outcome(share_id=share.id, token=None, result=result)
 
 
 def _fingerprint(share: TemplateInvocation) -> str | None:
