@@ -125,8 +125,12 @@ class Database:
         """
 
         def once() -> T:
-            with self._backend.engine.begin() as connection:
-                return step(connection)
+            try:
+                with self._backend.engine.begin() as connection:
+                    return step(connection)
+            except (ValueError, KeyError) as error:
+                what = f"holds what Chargehand never wrote ({error!r})"
+                raise StoreError(f"{self.name}: {what}; put a backup in place") from error
 
         return self._patiently(once, self._waits.lost_s)
 

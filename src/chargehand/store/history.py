@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from chargehand.event import Stream
-from chargehand.report.invocation import Counts
+from chargehand.report.invocation import Counts, InvocationRecord
 from chargehand.result import CapturedOutput
 from chargehand.store.engine import Database
 from chargehand.store.lookup import MOST, counts_of, unknown_hosts, unknown_invocation
@@ -135,6 +135,21 @@ class History:
                     )
                 if not rows:  # removed meanwhile
                     break
+
+    def status_before(self, record: InvocationRecord) -> str | None:
+        """The status label of the last run of the same job that began before, and is over; None without one."""
+        origin = record.provenance
+        if origin is None or origin.playbook is None:
+            return None
+        statement = (
+            select(_INVOCATION.status_label)
+            .where(_INVOCATION.playbook == origin.playbook, _INVOCATION.job_name == origin.job_name)
+            .where(_INVOCATION.state == "stopped", _INVOCATION.started_at.is_not(None))
+            .where(_INVOCATION.id < record.id)
+            .order_by(_INVOCATION.id.desc())
+            .limit(1)
+        )
+        return self._database.read(lambda connection: connection.execute(statement).scalar())
 
     def unfinished(self) -> tuple[Unfinished, ...]:
         """Every invocation that is not over, the oldest first."""

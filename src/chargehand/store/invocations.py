@@ -24,7 +24,7 @@ from chargehand.store.verdict import columns_of as result_columns
 _INVOCATION: Final = job_invocation.c
 _SHARE: Final = template_invocation.c
 _OPEN: Final = ("scheduled", "planned", "running")
-_KEPT: Final = ("task_id", "user", "trigger")
+_KEPT: Final = ("task_id", "user", "trigger", "code", "reason")
 """What an invocation is launched with and keeps, whatever becomes of it."""
 
 
@@ -250,7 +250,7 @@ class Invocations:
 
         def step(connection: Connection) -> bool:
             this = _INVOCATION.id == invocation_id
-            columns_now = select(_INVOCATION.state, _INVOCATION.code)
+            columns_now = select(_INVOCATION.state, _INVOCATION.code, _INVOCATION.resolved)
             row = connection.execute(columns_now.where(this).with_for_update()).first()
             if row is None or row.state == "stopped":
                 return row is not None and row.code == code
@@ -258,7 +258,8 @@ class Invocations:
             if connection.execute(select(true()).where(own, _SHARE.state != "queued").limit(1)).first():
                 return False
             connection.execute(update(template_invocation).where(own).values(result))
-            connection.execute(update(job_invocation).where(this).values(columns))
+            counted = counters(counts_of(connection, [invocation_id])[invocation_id]) if row.resolved else {}
+            connection.execute(update(job_invocation).where(this).values(columns | counted))
             return True
 
         return self._database.write(step)

@@ -87,7 +87,7 @@ recurring_logic = Table(
     Column("cron_line", Words, nullable=False),
     Column("time_zone", Words, nullable=False),
     Column("purpose", Words),
-    Column("max_iteration", Integer),
+    Column("max_iteration", BigInteger),
     Column("end_time", Moment),
     Column("start_at", Moment),
     Column("start_before", Moment),
@@ -95,7 +95,7 @@ recurring_logic = Table(
     Column("catch_up_runs", String(8), nullable=False),
     Column("catch_up_window_s", Float, nullable=False),
     Column("jitter_s", Float, nullable=False),
-    Column("iteration", Integer, nullable=False, default=0),
+    Column("iteration", BigInteger, nullable=False, default=0),
     Column("since", Moment, nullable=False),  # nothing before this is due
     Column("seen_until", Moment, nullable=False),  # every occurrence up to this is decided
     Column("paused_until", Moment),
@@ -160,6 +160,7 @@ job_invocation = Table(
     Column("cancel_requested", String(8), nullable=False, default=""),  # "" cancel force
     UniqueConstraint("recurring_logic_id", "occurrence", name="one_start_an_occurrence"),
     Index("job_invocation_state", "state"),
+    Index("job_invocation_status_label", "status_label"),
     Index("job_invocation_started_at", "started_at"),
     Index("job_invocation_playbook", "playbook"),
     sqlite_autoincrement=True,
