@@ -17,6 +17,7 @@ from chargehand.project import Project
 from chargehand.provenance import Launch, Provenance
 from chargehand.report.invocation import InvocationRecord, TargetingRecord, TaskState
 from chargehand.rerun import (
+    ALL_AGAIN,
     OUTCOMES,
     Repetition,
     Wish,
@@ -263,7 +264,7 @@ def test_a_command_is_its_own_job() -> None:
 # -- what runs --------------------------------------------------------------------------------------------
 
 
-def repetition(root: Path, was: Stored, wish: Wish = Wish(), now: Provenance = CLEAN) -> Repetition:  # noqa: B008
+def repetition(root: Path, was: Stored, wish: Wish = ALL_AGAIN, now: Provenance = CLEAN) -> Repetition:
     body = {"targeting_type": "dynamic_query", "search_query": "name = nobody", "randomized_ordering": True}
     (root / "inventory").mkdir(exist_ok=True)
     (root / "inventory" / "hosts.ini").write_text("web[1:5]\ndb1 location=Paris\n")

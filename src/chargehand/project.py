@@ -4,6 +4,7 @@ The composition root: everything is put together here and nowhere else. `chargeh
 is a thin layer over this class, which is the Python API as well.
 """
 
+import logging
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -20,17 +21,33 @@ from chargehand.host import Host
 from chargehand.inventory import Programs
 from chargehand.invocation import JobInvocation
 from chargehand.job import Job
-from chargehand.launch import launch_of, provenance_of
+from chargehand.launch import launch_of, provenance_of, sources_of
 from chargehand.layout import job_files
+from chargehand.messages import send_messages
 from chargehand.plan import EVERY_HOST, NO_ACCESS, Access, Plan, Selection, choose_hosts, make_plan
 from chargehand.provenance import Launch, Provenance
 from chargehand.recording import Book, called_off, open_book
 from chargehand.reference import Prompt, refuse_prompt
 from chargehand.render.limits import PREVIEW_LIMITS, RenderLimits
 from chargehand.render.renderer import Renderer
+from chargehand.report.invocation import InvocationRecord
 from chargehand.repository import Repository
+from chargehand.rerun import (
+    ALL_AGAIN,
+    Repetition,
+    Wish,
+    check_repeatable,
+    find_job,
+    overrides_of,
+    recorded_files,
+    repeat,
+)
 from chargehand.runner import Runner
+from chargehand.settings import Settings, load_settings
+from chargehand.store import Stored
 from chargehand.validation import Validation, compose_files, read_files, validate_files
+
+_log = logging.getLogger(__name__)
 
 
 class Project(Repository):
@@ -234,7 +251,7 @@ class Project(Repository):
             StoreError: It cannot be recorded; nothing was connected to.
         """
         with ExitStack() as stack:
-            return execute(
+            execution = execute(
                 plan,
                 self.settings,
                 book or stack.enter_context(self.begin(plan)),
@@ -243,6 +260,23 @@ class Project(Repository):
                 on_start=on_start,
                 clock=self._clock,
             )
+        self.tell(plan.invocation.job, execution.record)
+        return execution
+
+    def tell(self, job: Job, *records: InvocationRecord) -> tuple[str, ...]:
+        """Send the messages that a job wants about runs of it; what cannot be sent changes nothing else.
+
+        Args:
+            job: As its file has it.
+            records: Of an invocation that ended, or of some that were due and did not take place.
+
+        Returns:
+            A line for each message that could not be sent, which is logged as well.
+        """
+        troubles = send_messages(job, records, self)
+        for trouble in troubles:
+            _log.warning("%s", trouble)
+        return troubles
 
     def run(
         self,
@@ -268,6 +302,81 @@ class Project(Repository):
         )
         with self.begin(plan, launch=launch) as book:
             return self.execute(plan, book, observers=(observer,) if observer else ())
+
+    @contextmanager
+    def repeat(self, invocation_id: int, wish: Wish) -> Iterator[tuple["Project", Repetition]]:
+        """An invocation that can be prepared again, and the project that it is of, in the block.
+
+        Args:
+            invocation_id: Of an invocation that is over.
+            wish: How.
+
+        Raises:
+            UsageError: It cannot be repeated like that.
+            NoHostMatchedError: No host is meant; nobody else is taken instead.
+            UnknownHostError: The inventory does not have some of the hosts any more.
+            InvalidError: With everything that is wrong with the files.
+        """
+        stored = self.store.history.find(invocation_id, with_output=False)
+        check_repeatable(stored, wish, is_alive=self.store.runners.is_alive(stored.runner_id))
+        with ExitStack() as stack:
+            left_out: tuple[str, ...] = ()
+            project = self._like(stored, self.root, self.settings)
+            if wish.recorded:
+                folder, left_out = stack.enter_context(recorded_files(stored, self.root))
+                project = self._like(stored, folder, load_settings(folder))
+            stack.callback(project.close)
+            job = find_job(stored, lambda playbook: project.read_jobs([project.root / playbook]))
+            invocation = project.compose(job, overrides_of(stored.launch, wish.overrides))
+            provenance = provenance_of(job, project.root, trigger="rerun", rerun_of=invocation_id)
+            again = repeat(stored, invocation, project.inventory, wish, provenance)
+            lacks = [f"links and submodules are left out: {', '.join(left_out)}"] if left_out else []
+            yield project, replace(again, notes=(*again.notes, *lacks))
+
+    def rerun(
+        self,
+        invocation_id: int,
+        wish: Wish = ALL_AGAIN,
+        *,
+        observer: Observer | None = None,
+        prompt: Prompt = refuse_prompt,
+    ) -> Execution:
+        """Run an invocation again, on exactly the hosts that are asked for.
+
+        Args:
+            invocation_id: Of an invocation that is over.
+            wish: On which of its hosts, and with which files.
+            observer: Told of every event while it runs.
+            prompt: Asks a person for a secret, given the question.
+
+        Raises:
+            ChargehandError: What `repeat` and `run` raise; nothing was connected to.
+        """
+        with self.repeat(invocation_id, wish) as (project, again):
+            hosts = project.choose_hosts(again.invocation, again.selection)
+            plan = project.prepare(again.invocation, hosts, access=again.access, prompt=prompt)
+            plan = replace(plan, missing=len(again.missing))
+            launch = launch_of(
+                again.invocation,
+                overrides=again.overrides,
+                access=again.access,
+                inventory=project.given_sources,
+                root=project.root,
+            )
+            with project.begin(plan, launch=launch, provenance=again.provenance) as book:
+                return project.execute(plan, book, observers=(observer,) if observer else ())
+
+    def _like(self, stored: Stored, root: Path, settings: Settings) -> "Project":
+        """The project with other files and with the inventory of a launch, unless another one is given."""
+        return Project(
+            root,
+            replace(settings, store=self.settings.store),
+            inventory=self.given_sources or sources_of(stored.launch, root),
+            programs=self._programs,
+            vault_passwords=self._vault_passwords,
+            clock=self._clock,
+            home=self.home,
+        )
 
     def _renderer(self, limits: RenderLimits) -> AbstractContextManager[Renderer]:
         return Renderer(self.templates, self.inventory.hosts, self.inventory.groups, limits)

@@ -38,6 +38,7 @@ class Repository:
         settings: What its chargehand.toml says.
         sources: Inventory sources: those given, else the setting's.
         given_sources: Those given.
+        home: Where its state is, and what secret files are relative to; `root`, unless that is a copy.
     """
 
     def __init__(
@@ -195,7 +196,7 @@ class Repository:
     @property
     def state(self) -> Path:
         """The folder of what is kept between commands."""
-        return state_folder(self.root)
+        return state_folder(self.home)
 
     @property
     def records(self) -> bool:
@@ -233,7 +234,7 @@ class Repository:
         """
         passwords = self.vault_passwords
         return resolve(
-            reference, environ=os.environ, prompt=prompt, vault_passwords=passwords, base=self.root
+            reference, environ=os.environ, prompt=prompt, vault_passwords=passwords, base=self.home
         )
 
     def _store_url(self) -> str:

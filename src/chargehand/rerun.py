@@ -64,6 +64,9 @@ class Wish:
     access: Access = NO_ACCESS
 
 
+ALL_AGAIN: Final = Wish()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repetition:
     """What is run again.

@@ -214,3 +214,31 @@ class PruneRequest:
     older_than: str | None
     max_size: str | None
     dry_run: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class TickRequest:
+    """``chargehand tick``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeRequest:
+    """``chargehand serve``; both in seconds."""
+
+    interval: float
+    grace: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RerunRequest(LaunchRequest):
+    """``chargehand rerun``."""
+
+    lab: None = None
+    id: str
+    failed: bool
+    unreached: bool
+    succeeded: bool
+    recorded: bool
+    skip_missing: bool
+    inputs: tuple[str, ...]
+    check: bool

@@ -46,7 +46,7 @@ def run(request: RunRequest) -> int:
         if request.check:
             show_plans(project, [project.plan(each, selection=selection) for each in invocations], "text")
             return 0
-        return _run(project, invocations, selection, _Word(overrides, _access(request, None)), request)
+        return _run(project, invocations, selection, _Word(overrides, access_asked(request, None)), request)
 
 
 def run_command(request: ExecRequest) -> int:
@@ -56,7 +56,7 @@ def run_command(request: ExecRequest) -> int:
         invocation = _compose_command(project, request, overrides)
         selection = Selection(limit=request.query, exclude=request.exclude)
         return _run(
-            project, [invocation], selection, _Word(overrides, _access(request, _WHO_LOGS_IN)), request
+            project, [invocation], selection, _Word(overrides, access_asked(request, _WHO_LOGS_IN)), request
         )
 
 
@@ -83,7 +83,7 @@ def _run(
         screen.note('nothing is recorded: the setting `store` is "off"')
     plans = []
     for each, hosts in chosen:
-        _check_effective_user(each, word.access)
+        check_effective_user(each, word.access)
         plans.append(project.prepare(each, hosts, access=word.access, prompt=ask))
         telling.warn((*each.warnings, *plans[-1].warnings))
         if each.recurrence is not None:
@@ -109,7 +109,7 @@ def _run(
     return telling.close(code)
 
 
-def _check_effective_user(invocation: JobInvocation, access: Access) -> None:
+def check_effective_user(invocation: JobInvocation, access: Access) -> None:
     """Refuse to override an effective user that the template keeps to itself."""
     fault = user_fault(access.effective_user) if access.effective_user else None
     if fault:
@@ -154,7 +154,8 @@ def _project(request: LaunchRequest) -> Iterator[Project]:
             yield project
 
 
-def _access(request: LaunchRequest, effective_user: str | None) -> Access:
+def access_asked(request: LaunchRequest, effective_user: str | None) -> Access:
+    """How hosts are reached, as options say."""
     if request.become and request.become_user not in (None, "root"):
         raise UsageError("-b means --become-user root; give one of them")
     user = "root" if request.become else request.become_user

@@ -3,7 +3,7 @@
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -13,9 +13,10 @@ from chargehand.cli.lognotices import LogNotices
 from chargehand.cli.requests import LaunchRequest
 from chargehand.errors import Problem, StoreError
 from chargehand.event import Notice, Observer
+from chargehand.execution import Execution
 from chargehand.plan import Plan
 from chargehand.project import Project
-from chargehand.provenance import Launch
+from chargehand.provenance import Launch, Provenance
 from chargehand.recording import Book
 from chargehand.report.backlog import Backlog
 from chargehand.report.invocation import Json, document, dumps
@@ -23,6 +24,9 @@ from chargehand.report.ndjson import EventWriter
 from chargehand.report.plain import PlainDisplay
 from chargehand.report.recap import recap
 from chargehand.report.terminal import Display, display_for
+from chargehand.rerun import parts_of
+from chargehand.result import Status
+from chargehand.secret import MASKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +50,12 @@ class Telling:
         interrupted: The exit code a signal asks for; 0 when none came.
     """
 
-    def __init__(self, request: LaunchRequest, rerun: Rerun) -> None:
+    def __init__(self, request: LaunchRequest, rerun: Rerun | None) -> None:
         self.interrupted = 0
         self._output = request.output
         self._verbosity = int(request.verbose)
         self._rerun = rerun
+        self._passing = request.lab is not None
         self._documents: list[Json] = []
         self._stdout_closed = False
         self._warned: set[Problem] = set()
@@ -62,16 +67,16 @@ class Telling:
                 self._warned.add(problem)
                 screen.note_problem(problem)
 
-    def run(self, project: Project, plan: Plan, launch: Launch) -> int:
+    def run(self, project: Project, plan: Plan, launch: Launch, provenance: Provenance | None = None) -> int:
         """Carry one plan out and tell of it; its exit code."""
         try:
-            with project.begin(plan, launch=launch) as book:
-                return self._run(project, plan, book)
+            with project.begin(plan, launch=launch, provenance=provenance) as book:
+                return self._run(project, plan, book, launch)
         except StoreError as error:
             screen.note(f"chargehand: {error}")
             return error.exit_code
 
-    def _run(self, project: Project, plan: Plan, book: Book) -> int:
+    def _run(self, project: Project, plan: Plan, book: Book, launch: Launch) -> int:
         display = self._display()
         observers: list[Observer] = [display]
         if self._output == "ndjson":
@@ -86,12 +91,29 @@ class Telling:
             ended = project.execute(plan, book, observers=told, on_start=interruption.watch)
         self.interrupted = interruption.exit_code if interruption.number else 0
         if self._output == "text":
-            self._write(f"{recap(ended.result, rerun=self._rerun.on)}")
+            self._write(f"{recap(ended.result, rerun=self._again(ended, book, launch))}")
         elif self._output == "json":
             self._documents.append(document(ended.record))
         if ended.unrecorded:
             screen.note(f"chargehand: {ended.unrecorded}")
         return self.interrupted or ended.exit_code
+
+    def _again(self, ended: Execution, book: Book, launch: Launch) -> Callable[[Sequence[str]], str]:
+        """Gives the command that runs the same again on some hosts.
+
+        It names them where nothing is recorded, where they go with the lab, and where a part of the hosts
+        in the record holds one on which the script may have run.
+        """
+        statuses = {result.status for result in ended.result.results}
+        parts = parts_of(statuses - {Status.UNKNOWN})
+        unclear = Status.UNKNOWN in statuses and "unreached" in parts
+        if self._rerun and (book.store is None or ended.unrecorded or self._passing or unclear):
+            return self._rerun.on
+        words = ["chargehand", "rerun", str(book.record.id), *(f"--{part}" for part in parts)]
+        for name in launch.left_out:
+            if name.startswith("-"):
+                words += name.split(" ", 1) if name in ("-k", "-K") else ["-e", f"{name[3:]}={MASKED}"]
+        return lambda _: shlex.join(words)
 
     def close(self, code: int) -> int:
         """Tell what is told only at the end; the exit code of everything."""

@@ -1,4 +1,4 @@
-"""``list``, ``show``, ``output``, ``diff``, ``cancel``, ``prune``: what was, and what is under way."""
+"""``list``, ``show``, ``output``, ``diff``, ``cancel``, ``rerun``, ``prune``: what was and what is."""
 
 import re
 
@@ -163,6 +163,53 @@ Examples:
   chargehand cancel last
   chargehand cancel 4711 -l 'name ~ web'
   chargehand cancel 4711 --force
+""",
+)
+
+RERUN = OfInvocation(
+    "rerun",
+    request=requests.RerunRequest,
+    answer="rerun:rerun",
+    params=[
+        invocation_id(),
+        click.Option(["--failed"], is_flag=True, help="Only hosts whose script failed or ran out of time."),
+        click.Option(
+            ["--unreached"],
+            is_flag=True,
+            help="Only hosts that were unreachable, not started, cancelled, skipped, or unknown.",
+        ),
+        click.Option(["--succeeded"], is_flag=True, help="Only hosts that succeeded."),
+        click.Option(
+            ["--recorded"],
+            is_flag=True,
+            help="With the files of the commit that it ran from, not those of now.",
+        ),
+        click.Option(
+            ["--skip-missing"],
+            is_flag=True,
+            help="Leave out hosts that the inventory does not have any more.",
+        ),
+        *options.inventory(),
+        options.inputs(),
+        *(each for each in options.launch() if each.name != "lab"),
+        click.Option(
+            ["-C", "--check", "--dry-run", "check"],
+            is_flag=True,
+            help="Connect to nobody: show what would run.",
+        ),
+    ],
+    help="""Run a job invocation again, on exactly its hosts or on a part of them.
+
+The hosts are those of the record, in the order of that run; no query is looked up again. Job, templates,
+inventory and settings are those of now, or with --recorded of that commit. Options of that time hold unless
+given anew; passwords and hidden inputs are never kept, and must be. Starts at once, whatever the schedule.
+
+\b
+Examples:
+  chargehand rerun last --failed
+  chargehand rerun 4711 --failed --unreached -f 5
+  chargehand rerun 4711 --recorded
+  chargehand rerun 4711 --failed --list-hosts
 """,
 )
 
