@@ -381,7 +381,7 @@ def test_files_are_data(tmp_path, words):
     secret = {"command": touch}
     own = {
         "template_inputs": [{"name": "token", "hidden_value": True}],
-        "notify": [{"command": touch}],
+        "notify": [{"to": {"command": touch}, "when": ["always"]}],
         "job_invocation": EVERYBODY | {"password": secret, "inputs": {"token": secret}},
     }
     script = f"$({spoken}) {{{{ host_param('x') }}}} {{{{ input('token') }}}}"
@@ -466,12 +466,11 @@ def test_a_scheduled_job_is_run_by_hand_only_with_now(local):
 
 def test_a_recurring_job_is_run_by_hand_once_and_says_so(local):
     recurring = EVERYBODY | {"recurrence": {"cron_line": "0 3 * * *"}}
-    own = {"job_invocation": recurring, "notify": [{"command": ["false"]}]}
+    own = {"job_invocation": recurring}
     write(local / "playbooks" / "first.json", job("echo ran", name="nightly", **own))
     ran = limited(local, "run", "playbooks/first.json")
     assert ran.code == 0, ran.said
     assert "`nightly` recurs (`0 3 * * *`); this runs it once, now" in ran.said
-    assert "warning: `notify` is checked, and not sent by this version" in ran.said
 
 
 def test_validation_stops_after_some_seconds_and_renders_every_host_when_asked(tmp_path, monkeypatch):

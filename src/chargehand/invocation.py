@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from chargehand.blackout import NO_BLACKOUT, Blackout
 from chargehand.errors import Problem, UsageError
 from chargehand.job import Job
 from chargehand.limits import Limits
+from chargehand.notify import Wish
 from chargehand.recurrence import CronLine
 from chargehand.recurring import MissedRuns, Overlap
 from chargehand.reference import SecretReference
@@ -99,6 +101,8 @@ class JobInvocation:
         ssh_user: Asked for by the invocation.
         recurrence: None for a single run.
         scheduling: None for a start at once.
+        blackout: When it does not start by itself.
+        notify: Who is told how it ends.
         punctuality: What becomes of late starts, of a recurrence or of `scheduling`.
         limits: How many at once, in which waves, and when to go no further.
         execution_timeout_interval: Seconds a script may run; None leaves it to the setting.
@@ -123,6 +127,8 @@ class JobInvocation:
     recurrence: Recurrence | None = None
     scheduling: Scheduling | None = None
     punctuality: Punctuality = Punctuality()
+    blackout: Blackout = NO_BLACKOUT
+    notify: tuple[Wish, ...] = ()
     limits: Limits = field(default_factory=Limits)
     execution_timeout_interval: int | None = None
     idle_timeout_s: float | None = None

@@ -27,6 +27,8 @@ class Settings:
     Attributes:
         inventory: Inventory sources, relative to the project.
         templates: Folder of the project's own job templates.
+        blackout: Calendars of when no job starts by itself, relative to the project.
+        notify: Names of who can be told of runs, each with a secret reference that leads to a URL.
         time_zone: IANA name, for datetimes without an offset and jobs without a ``time_zone``.
         plain_secrets: Whether a secret may be written out in a job file: ``refuse`` or ``allow``.
         vault_password_files: Files whose first line is an Ansible vault password.
@@ -55,6 +57,8 @@ class Settings:
 
     inventory: tuple[str, ...] = ("inventory",)
     templates: str = "playbooks/templates"
+    blackout: tuple[str, ...] = ()
+    notify: Mapping[str, object] = field(default_factory=dict, repr=False)
     time_zone: str | None = None
     plain_secrets: str = "refuse"
     vault_password_files: tuple[str, ...] = ()
@@ -140,12 +144,18 @@ _STORE = _Kind(
     'a database URL without a password, "off", or a secret reference to a URL, such as { env = "NAME" }',
     _is_store,
 )
-_UNSEEN = (_REFERENCE, _STORE)
+_ADDRESSES = _Kind(
+    'a table of names and secret references, such as ops = { env = "OPS_URL" }',
+    lambda value: isinstance(value, dict) and all(isinstance(each, dict | str) for each in value.values()),
+)
+_UNSEEN = (_REFERENCE, _STORE, _ADDRESSES)
 """What is wrong with these may be that a secret is written out."""
 
 _KINDS: Mapping[str, _Kind] = {
     "inventory": _TEXTS,
     "templates": _TEXT,
+    "blackout": _TEXTS,
+    "notify": _ADDRESSES,
     "time_zone": _Kind("an IANA time zone such as Europe/Berlin", _is_zone),
     "plain_secrets": _one_of("refuse", "allow"),
     "vault_password_files": _TEXTS,
@@ -199,12 +209,25 @@ def read_settings(text: str, file: str = FILE_NAME) -> Settings:
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(_syntax_problem(text, file, error)) from None
     problems = [problem for key in values if (problem := _check(key, values[key], text, file))]
+    if not problems and values.get("plain_secrets") != "allow":
+        problems = _plain_addresses(values.get("notify", {}), text, file)
     if problems:
         raise SettingsError(problems)
     fixed: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
     }
     return Settings(**fixed, file=file)
+
+
+def _plain_addresses(addresses: Mapping[str, object], text: str, file: str) -> list[Problem]:
+    """The URLs of `notify` that are written out."""
+    place = replace(_place("notify", text, file), source=None)
+    message = "`notify`: a URL holds secrets and must not stand in a file: `{}`"
+    return [
+        Problem(message.format(name), place, f'refer to it: {name} = {{ env = "NAME" }}', "settings")
+        for name, url in addresses.items()
+        if isinstance(url, str)
+    ]
 
 
 def _check(key: str, value: object, text: str, file: str) -> Problem | None:

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import tzinfo
 from functools import partial
@@ -32,11 +32,11 @@ class Calendars:
         self._base = base
         self._read: dict[str, _Calendar] = {}
 
-    def blackout(self, files: Sequence[str], zone: tzinfo) -> Blackout:
+    def blackout(self, files: Mapping[str, Place], zone: tzinfo) -> Blackout:
         """The windows of some files.
 
         Args:
-            files: Paths relative to the project.
+            files: Paths relative to the project, each with the place that names it.
             zone: For days and times that the calendar itself gives no zone.
 
         Raises:
@@ -44,13 +44,13 @@ class Calendars:
         """
         problems: list[Problem] = []
         found = []
-        for name in dict.fromkeys(files):
+        for name, place in files.items():
             try:
                 found.append(partial(self._calendar(name).windows, zone))
             except InvalidError as error:
-                problems += error.problems
+                problems += [replace(each, place=each.place or place, rule=RULE) for each in error.problems]
         if problems:
-            raise InvalidError([replace(each, rule=RULE) for each in problems])
+            raise InvalidError(problems)
         return Blackout(found) if found else NO_BLACKOUT
 
     def _calendar(self, name: str) -> _Calendar:
@@ -66,7 +66,7 @@ def load_blackout(files: Sequence[Path], *, zone: tzinfo) -> Blackout:
     Raises:
         InvalidError: With everything that is wrong with any of them.
     """
-    return Calendars(Path()).blackout([str(file) for file in files], zone)
+    return Calendars(Path()).blackout({str(file): Place(str(file)) for file in files}, zone)
 
 
 def _reader(name: str) -> _Reader:

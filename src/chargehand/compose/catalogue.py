@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from chargehand.blackout import Calendars
 from chargehand.bookmark import Bookmarks
 from chargehand.errors import Problem
 from chargehand.inventory import Inventory
@@ -20,6 +22,10 @@ class Catalogue:
     taxonomies: Taxonomies
     inventory: Inventory
     settings: Settings
+    calendars: Calendars = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "calendars", Calendars(Path(self.settings.file).parent))
 
     @property
     def warnings(self) -> tuple[Problem, ...]:

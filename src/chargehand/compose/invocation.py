@@ -10,8 +10,15 @@ from datetime import UTC, datetime
 from chargehand.compose.catalogue import NO_OVERRIDES, Catalogue, Overrides
 from chargehand.compose.findings import COMMAND_LINE, Findings, in_order
 from chargehand.compose.inputs import compose_inputs, read_secret
+from chargehand.compose.notify import compose_wishes
 from chargehand.compose.targets import compose_targeting, compose_taxonomies, within
-from chargehand.compose.timing import compose_limits, compose_punctuality, compose_timing, compose_zone
+from chargehand.compose.timing import (
+    compose_blackout,
+    compose_limits,
+    compose_punctuality,
+    compose_timing,
+    compose_zone,
+)
 from chargehand.errors import InvocationError
 from chargehand.invocation import JobInvocation, Secrets
 from chargehand.job import Job
@@ -56,6 +63,7 @@ def compose(
     targeting = compose_targeting(findings, catalogue, within(location, organization), zone or UTC, now)
     recurrence, scheduling = compose_timing(findings, zone, now, overrides)
     punctuality, limits = compose_punctuality(findings), compose_limits(findings, overrides)
+    blackout, wishes = compose_blackout(findings, catalogue, zone), compose_wishes(findings, settings)
     template = _template(findings, templates)
     _check_seen(findings, template, location, organization)
     declared = (findings.attempt(lambda: templates.inputs_of(template)) if template else None) or ()
@@ -64,7 +72,6 @@ def compose(
     secrets = Secrets(inputs=hidden, **_passwords(findings, plain_secrets))
     effective_user, ssh_user = _effective_user(findings, template), _ssh_user(findings, overrides)
     idle_timeout_s = findings.duration("idle_timeout")
-    _warn_of_idle_keys(findings)
     if findings.problems or template is None or targeting is None:
         raise InvocationError(in_order([*findings.problems, *findings.warnings]))
     shown, description_format = {**inputs, **hidden}, job.text("job_invocation", "description_format")
@@ -82,6 +89,8 @@ def compose(
         recurrence=recurrence,
         scheduling=scheduling,
         punctuality=punctuality,
+        blackout=blackout,
+        notify=wishes,
         limits=limits,
         execution_timeout_interval=timeout or template.execution_timeout_interval,
         idle_timeout_s=idle_timeout_s,
@@ -163,9 +172,3 @@ def _ssh_user(findings: Findings, overrides: Overrides) -> str | None:
     if overrides.ssh_user is None:
         return asked
     return findings.check_user(overrides.ssh_user, COMMAND_LINE)
-
-
-def _warn_of_idle_keys(findings: Findings) -> None:
-    """Say of keys that matter to every run, and that this version does not act on, that they are idle."""
-    if findings.job.has("notify"):
-        findings.warn("`notify` is checked, and not sent by this version", "notify")

@@ -4,8 +4,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from chargehand.compose.catalogue import Overrides
+from chargehand.blackout import NO_BLACKOUT, Blackout
+from chargehand.compose.catalogue import Catalogue, Overrides
 from chargehand.compose.findings import Findings
+from chargehand.errors import Place
 from chargehand.invocation import Punctuality, Recurrence, Scheduling
 from chargehand.limits import Amount, Limits, Retry
 from chargehand.moment import find_zone, parse_moment
@@ -47,6 +49,15 @@ def compose_punctuality(findings: Findings) -> Punctuality:
         catch_up_window_s=usual.catch_up_window_s if window_s is None else window_s,
         jitter_s=findings.duration("jitter") or usual.jitter_s,
     )
+
+
+def compose_blackout(findings: Findings, catalogue: Catalogue, zone: ZoneInfo | None) -> Blackout:
+    """When the job does not start by itself: by the calendars of the settings and its own."""
+    job, own = findings.job, findings.job.text("blackout")
+    files = [own] if own else [each for each in job.items("blackout") if isinstance(each, str)]
+    named = dict.fromkeys(catalogue.settings.blackout, Place(catalogue.settings.file))
+    named |= {file: job.place("blackout") for file in files if file not in named}
+    return findings.attempt(lambda: catalogue.calendars.blackout(named, zone or UTC)) or NO_BLACKOUT
 
 
 def compose_recurrence(

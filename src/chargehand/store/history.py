@@ -137,7 +137,7 @@ class History:
                     break
 
     def status_before(self, record: InvocationRecord) -> str | None:
-        """The status label of the last run of the same job that began before, and is over; None without one."""
+        """The status label of the last run of the same job before; None when none began that is over."""
         origin = record.provenance
         if origin is None or origin.playbook is None:
             return None
