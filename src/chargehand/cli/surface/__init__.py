@@ -3,9 +3,10 @@
 import click
 
 from chargehand.cli.surface.checking import PLAN, RENDER, VALIDATE
-from chargehand.cli.surface.history import CANCEL, DIFF, LIST, OUTPUT, PRUNE, SHOW
+from chargehand.cli.surface.history import CANCEL, DIFF, LIST, OUTPUT, PRUNE, RERUN, SHOW
 from chargehand.cli.surface.looking import BOOKMARKS, FEATURES, HOSTS, SCHEMA, TEMPLATES
 from chargehand.cli.surface.running import EXEC, RUN
+from chargehand.cli.surface.scheduling import SERVE, TICK
 from chargehand.cli.surface.setup import COMPLETION, DOCTOR, INIT, LAB
 
 COMMANDS: tuple[click.Command, ...] = (
@@ -16,7 +17,10 @@ COMMANDS: tuple[click.Command, ...] = (
     OUTPUT,
     DIFF,
     CANCEL,
+    RERUN,
     PRUNE,
+    TICK,
+    SERVE,
     VALIDATE,
     PLAN,
     RENDER,

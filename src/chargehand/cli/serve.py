@@ -1,0 +1,96 @@
+"""``chargehand tick`` and ``chargehand serve``."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Final
+
+from chargehand.cli import screen, supervisor
+from chargehand.cli.requests import ServeRequest, TickRequest
+from chargehand.errors import SettingsError, StoreError
+from chargehand.project import Project
+from chargehand.recurring import SKIPPED
+from chargehand.runner import utc_now
+from chargehand.scaffold.service import GRACE_S
+from chargehand.scheduler import Departure, Pass, Rounds, Scheduler
+from chargehand.settings import load_settings
+
+_WORST: Final = (1, 14, 13, 7, 5, 6, 8, 9, 3, 12, 4, 2)
+"""Exit codes of runs, the worst first; of several runs the worst is told."""
+
+
+def tick(_request: TickRequest) -> int:
+    """Make one pass, and wait for what it started."""
+    with _opened() as project, _scheduler(project) as scheduler:
+        with Departure(scheduler, grace_s=GRACE_S, tell=screen.note) as departure:
+            made = scheduler.start_due()
+            scheduler.wait()
+        return departure.exit_code or _exit_code(made, scheduler.exit_codes)
+
+
+def serve(request: ServeRequest) -> int:
+    """Make passes until a signal ends it."""
+    with _opened() as project:
+        rounds: Rounds
+
+        def make_pass() -> datetime | None:
+            try:
+                next_at = scheduler.start_due().next_at
+            except StoreError as error:
+                screen.note(f"chargehand: {error}; trying again")
+                return None
+            when = f"next start at {next_at:%Y-%m-%d %H:%M:%S} UTC" if next_at else "nothing is due"
+            supervisor.tell(os.environ, f"STATUS={when}")
+            return next_at
+
+        def reload() -> None:
+            try:
+                scheduler.take_settings(project.reloaded(settings=load_settings(project.root)))
+            except SettingsError as error:
+                screen.note(f"{error}\nchargehand.toml is refused: going on with the settings of before")
+            else:
+                screen.note("chargehand.toml is read again")
+                rounds.call()
+
+        def end() -> None:
+            supervisor.tell(os.environ, "STOPPING=1")
+            rounds.end()
+
+        with _scheduler(project, call=lambda: rounds.call()) as scheduler:  # noqa: PLW0108 - made below
+            rounds = Rounds(make_pass, interval_s=request.interval, clock=utc_now)
+            with Departure(
+                scheduler, grace_s=request.grace, tell=screen.note, end=end, reload=reload
+            ) as departure:
+                screen.note(f"serving {project.root.resolve()} from {project.store.name}")
+                supervisor.tell(os.environ, "READY=1")
+                rounds.go()
+                scheduler.wait()
+            screen.note("ended")
+        return departure.exit_code
+
+
+@contextmanager
+def _opened() -> Iterator[Project]:
+    project = Project.load(".")
+    try:
+        yield project
+    finally:
+        project.close()
+
+
+@contextmanager
+def _scheduler(project: Project, call: Callable[[], None] = lambda: None) -> Iterator[Scheduler]:
+    with (
+        project.store.runners.register(project.state) as runner,
+        Scheduler(project, runner.id, tell=screen.note, call=call) as scheduler,
+    ):
+        yield scheduler
+
+
+def _exit_code(made: Pass, codes: Iterable[int]) -> int:
+    failed = [code for code in codes if code]
+    if failed:
+        return min(failed, key=lambda code: _WORST.index(code) if code in _WORST else len(_WORST))
+    skipped = made.decided and not made.started and set(made.decided) == {"skip"}
+    return SKIPPED if skipped else 0
