@@ -69,6 +69,8 @@ class Telling:
 
     def run(self, project: Project, plan: Plan, launch: Launch, provenance: Provenance | None = None) -> int:
         """Carry one plan out and tell of it; its exit code."""
+        if window := plan.invocation.blackout.at(project.now()):
+            screen.note(f"warning: nothing starts by itself during `{window}`; by hand it does")
         try:
             with project.begin(plan, launch=launch, provenance=provenance) as book:
                 return self._run(project, plan, book, launch)
