@@ -71,5 +71,15 @@ def invocation_hosts(ctx: click.Context, incomplete: str) -> list[CompletionItem
     return _matching((share.host_name for share in shares), incomplete)
 
 
+def recurring_logics(_ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    """What a recurring logic is called."""
+    try:
+        with remembered() as past:
+            logics = past.store.logics.all()
+    except ChargehandError:
+        return []
+    return _matching((logic.purpose or logic.job_name or str(logic.id) for logic in logics), incomplete)
+
+
 def _matching(names: Iterable[str], incomplete: str) -> list[CompletionItem]:
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]

@@ -25,9 +25,8 @@ class SelectionRequest(InventoryRequest):
 
 @dataclass(frozen=True, kw_only=True)
 class LaunchRequest(InventoryRequest):
-    """How hosts are reached and how a run is told of; what ``run`` and ``exec`` share."""
+    """How hosts are reached and how a run is told of; what ``run``, ``exec`` and ``rerun`` share."""
 
-    lab: int | None
     forks: int | None
     user: str | None
     ask_pass: bool
@@ -41,7 +40,14 @@ class LaunchRequest(InventoryRequest):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunRequest(LaunchRequest, SelectionRequest):
+class FirstLaunchRequest(LaunchRequest):
+    """A launch of something new, which may be in a lab; what ``run`` and ``exec`` share."""
+
+    lab: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRequest(FirstLaunchRequest, SelectionRequest):
     """``chargehand run``."""
 
     files: tuple[str, ...]
@@ -50,7 +56,7 @@ class RunRequest(LaunchRequest, SelectionRequest):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExecRequest(LaunchRequest):
+class ExecRequest(FirstLaunchRequest):
     """``chargehand exec``."""
 
     query: str
@@ -233,7 +239,6 @@ class ServeRequest:
 class RerunRequest(LaunchRequest):
     """``chargehand rerun``."""
 
-    lab: None = None
     id: str
     failed: bool
     unreached: bool
@@ -242,3 +247,33 @@ class RerunRequest(LaunchRequest):
     skip_missing: bool
     inputs: tuple[str, ...]
     check: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleListRequest:
+    """``chargehand schedule list``."""
+
+    output: Literal["text", "json"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleNextRequest:
+    """``chargehand schedule next``."""
+
+    number: int
+    output: Literal["text", "json"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecurringLogicRequest:
+    """``chargehand schedule resume`` and ``cancel``."""
+
+    which: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PauseRequest(RecurringLogicRequest):
+    """``chargehand schedule pause``."""
+
+    until: str | None
+    reason: str | None

@@ -3,8 +3,11 @@
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from itertools import islice
+from typing import Final
 
 from chargehand.recurring.logic import RecurringLogic, current, nominal_times
+
+_MOST_COVERED: Final = 2000
 
 Blackout = Callable[[datetime], str]
 """The name of the window in which nothing starts at that moment; empty outside of all."""
@@ -31,7 +34,7 @@ def upcoming_starts(
     left = None if logic.max_iteration is None else max(0, logic.max_iteration - logic.iteration)
     after = max(now, logic.since) - logic.delay
     starts = (nominal + logic.delay for nominal in nominal_times(logic, after))
-    yield from islice((start for start in starts if not blackout(start)), left)
+    yield from islice(_free(starts, blackout), left)
 
 
 def next_occurrence(
@@ -43,3 +46,14 @@ def next_occurrence(
         InvocationError: Cron line or time zone are no longer understood.
     """
     return next(upcoming_starts(logic, now, blackout), None)
+
+
+def _free(starts: Iterator[datetime], blackout: Blackout) -> Iterator[datetime]:
+    """Those that no window covers, until so many are covered in a row that the end is not in sight."""
+    covered = 0
+    for start in starts:
+        covered = covered + 1 if blackout(start) else 0
+        if not covered:
+            yield start
+        elif covered > _MOST_COVERED:
+            return

@@ -6,7 +6,7 @@ from chargehand.cli.surface.checking import PLAN, RENDER, VALIDATE
 from chargehand.cli.surface.history import CANCEL, DIFF, LIST, OUTPUT, PRUNE, RERUN, SHOW
 from chargehand.cli.surface.looking import BOOKMARKS, FEATURES, HOSTS, SCHEMA, TEMPLATES
 from chargehand.cli.surface.running import EXEC, RUN
-from chargehand.cli.surface.scheduling import SERVE, TICK
+from chargehand.cli.surface.scheduling import SCHEDULE, SERVE, TICK
 from chargehand.cli.surface.setup import COMPLETION, DOCTOR, INIT, LAB
 
 COMMANDS: tuple[click.Command, ...] = (
@@ -21,6 +21,7 @@ COMMANDS: tuple[click.Command, ...] = (
     PRUNE,
     TICK,
     SERVE,
+    SCHEDULE,
     VALIDATE,
     PLAN,
     RENDER,

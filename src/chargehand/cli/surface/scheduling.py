@@ -1,8 +1,8 @@
-"""``tick`` and ``serve``: what starts jobs when they are due."""
+"""``tick``, ``serve`` and ``schedule``: what starts jobs when they are due, and what recurs."""
 
 import click
 
-from chargehand.cli import requests
+from chargehand.cli import options, requests
 from chargehand.cli.command import Command
 
 TICK = Command(
@@ -58,4 +58,111 @@ Examples:
   chargehand serve --grace 300
   chargehand init --systemd                  the unit that keeps it running
 """,
+)
+
+
+def _which() -> click.Argument:
+    return click.Argument(["which"], metavar="WHICH", shell_complete=options.completed_by("recurring_logics"))
+
+
+SCHEDULE = click.Group(
+    "schedule",
+    help="""What recurs: when it ran, when it runs next; pause it, let it go on, cancel it.
+
+Jobs with a `recurrence` in playbooks/ become recurring logics when `tick` or `serve` looks at them. WHICH is
+an id, a purpose, the name of the job or a key.
+
+\b
+Examples:
+  chargehand schedule list
+  chargehand schedule next -n 20
+  chargehand schedule pause 'weekly patching' --until 2027-01-07T08:00:00Z --reason 'change freeze'
+""",
+    commands=[
+        Command(
+            "list",
+            request=requests.ScheduleListRequest,
+            answer="schedule:list_logics",
+            params=[options.output("text", "json")],
+            help="""List what recurs: its state, its last and its next run, and what is wrong with it.
+
+Starts nothing and reads no job file anew.
+
+\b
+Example:
+  chargehand schedule list -o json
+""",
+        ),
+        Command(
+            "next",
+            request=requests.ScheduleNextRequest,
+            answer="schedule:show_next",
+            params=[
+                click.Option(
+                    ["-n", "--number", "number"],
+                    type=click.IntRange(min=1, max=10_000),
+                    default=10,
+                    show_default=True,
+                    metavar="N",
+                    help="So many.",
+                ),
+                options.output("text", "json"),
+            ],
+            help="""Show what starts next, of all jobs, in order.
+
+Pauses, limits, jitter and calendars of when nothing starts are taken into account.
+
+\b
+Example:
+  chargehand schedule next -n 3
+""",
+        ),
+        Command(
+            "pause",
+            request=requests.PauseRequest,
+            answer="schedule:pause",
+            params=[
+                _which(),
+                click.Option(
+                    ["--until"], metavar="MOMENT", help="Go on by itself then: 2027-01-07T08:00:00+01:00."
+                ),
+                click.Option(["--reason"], metavar="TEXT", help="Why, for those who list it."),
+            ],
+            help="""Pause a recurring logic: what is due meanwhile does not run, now or later.
+
+What runs goes on; what waited for its end does not start.
+
+\b
+Examples:
+  chargehand schedule pause 3 --reason 'change freeze'
+  chargehand schedule pause 'weekly patching' --until '2027-01-07 08:00Z'
+""",
+        ),
+        Command(
+            "resume",
+            request=requests.RecurringLogicRequest,
+            answer="schedule:resume",
+            params=[_which()],
+            help="""Let a recurring logic go on that was paused or cancelled; it counts from now.
+
+\b
+Example:
+  chargehand schedule resume 'weekly patching'
+""",
+        ),
+        Command(
+            "cancel",
+            request=requests.RecurringLogicRequest,
+            answer="schedule:cancel",
+            params=[_which()],
+            help="""Cancel a recurring logic, whatever its file says, until `resume`.
+
+What runs goes on: `chargehand cancel` ends that.
+
+\b
+Example:
+  chargehand schedule cancel 3
+""",
+        ),
+    ],
 )
