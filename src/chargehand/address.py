@@ -1,11 +1,12 @@
 """Address: where a project's runs are recorded."""
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
 from chargehand.errors import Place, UsageError
-from chargehand.reference import read_reference, refuse_prompt, resolve
+from chargehand.secret import Secret
 from chargehand.settings import NO_STORE, Settings
 
 STORE_VARIABLE: Final = "CHARGEHAND_STORE"
@@ -29,5 +30,8 @@ def store_address(settings: Settings, root: Path, environ: Mapping[str, str]) ->
         raise UsageError(f'nothing is recorded here: the setting `store` is "{NO_STORE}"')
     if asked is None or isinstance(asked, str):
         return asked or ""
-    reference = read_reference(asked, Place(settings.file), question="store: ")
-    return resolve(reference, environ=environ, prompt=refuse_prompt, base=root).reveal()
+    # Imported here alone: hardly anybody has one, and a list of what ran is to come at once.
+    references = import_module("chargehand.reference")
+    reference = references.read_reference(asked, Place(settings.file), question="store: ")
+    found: Secret = references.resolve(reference, environ=environ, prompt=references.refuse_prompt, base=root)
+    return found.reveal()

@@ -53,7 +53,7 @@ def show(request: ShowRequest) -> int:
 def _pages(past: Remembered, search: RunSearch, request: HistoryRequest) -> Iterator[Page]:
     """What is asked for, a part of it at a time; at least one, which may be empty."""
     left = sys.maxsize if request.every else request.limit
-    clause = search.clause
+    clause = search.clause if request.words else None
     while True:
         found = past.store.history.page(clause, limit=min(left, AT_ONCE), oldest_first=request.oldest_first)
         yield found

@@ -68,17 +68,11 @@ class History:
             offset: How many are left out before.
             oldest_first: Whether they come the other way round.
         """
-        column = _INVOCATION.id
-        everybody = select(func.count()).select_from(job_invocation)
-        wanted = everybody if where is None else everybody.where(where)
-        ids = select(column).order_by(column.asc() if oldest_first else column.desc())
-        ids = (ids if where is None else ids.where(where)).limit(limit).offset(offset)
 
         def step(connection: Connection) -> Page:
-            total = connection.execute(everybody).scalar_one()
-            subtotal = total if where is None else connection.execute(wanted).scalar_one()
-            numbers = connection.execute(ids).scalars().all()
-            whole = select(job_invocation).where(column.in_(numbers))
+            total = connection.execute(select(func.count()).select_from(job_invocation)).scalar_one()
+            subtotal, numbers = _wanted(connection, where, slice(offset, offset + limit), oldest_first)
+            whole = select(job_invocation).where(_INVOCATION.id.in_(numbers))
             rows = {row["id"]: dict(row) for row in connection.execute(whole).mappings()}
             recurrences = _recurrences(connection, rows.values())
             running = [number for number in numbers if rows[number]["state"] == "running"]
@@ -177,6 +171,23 @@ class History:
             .limit(_CHUNKS_AT_ONCE)
         )
         return self._database.read(lambda connection: [*connection.execute(statement)])
+
+
+def _wanted(
+    connection: Connection, where: ColumnElement[bool] | None, part: slice, oldest_first: bool
+) -> tuple[int, Sequence[int]]:
+    """How many invocations are wanted, and the ids of a part of them; a condition is asked once for both."""
+    every = select(_INVOCATION.id)
+    wanted = (
+        every.subquery() if where is None else every.where(where).cte("wanted").prefix_with("MATERIALIZED")
+    )
+    count = select(func.count()).select_from(wanted)
+    order = wanted.c.id.asc() if oldest_first else wanted.c.id.desc()
+    ids = select(wanted.c.id, count.scalar_subquery()).order_by(order).slice(part.start, part.stop)
+    rows = connection.execute(ids).all()
+    if rows:
+        return rows[0][1], [row[0] for row in rows]
+    return (connection.execute(count).scalar_one() if part.start else 0), []
 
 
 def _stored(row: Row, recurrence: Row | None, shares: tuple[StoredShare, ...]) -> Stored:

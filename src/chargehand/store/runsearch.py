@@ -16,8 +16,10 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
+    LargeBinary,
     and_,
     case,
+    cast,
     false,
     func,
     literal,
@@ -208,7 +210,7 @@ class _Translation:
         if question.operator in ("notnull", "null"):
             present = self.having(related)
             return present if question.operator == "notnull" else not_(present)
-        if related.value is template_invocation.c.host_name and question.operator not in ("eq", "in"):
+        if related is _RELATED["host"] and question.operator not in ("eq", "in"):
             known = _KNOWN_HOSTS.c.host_name
             names = select(known).where(known.is_not(None), self.comparison(known, question))
             having = self.having(related, related.value.in_(names))
@@ -252,13 +254,14 @@ class _Translation:
         pieces = pieces_of(pattern.casefold())
         escaped = [piece.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_") for piece in pieces]
         wanted = "%".join(escaped) if len(escaped) > 1 else f"%{escaped[0]}%"
-        if self.dialect == "sqlite":
-            folded: ColumnElement[str] = func.casefold(column)  # Python's own, lent to every connection
-        else:
-            plain = func.octet_length(column) == func.char_length(column)
-            lower = func.lower(column.collate("C"))
-            folded = case((plain, lower), else_=_folded(column, frozenset("".join(pieces))))
-        return folded.like(wanted, escape="\\")
+        if self.dialect == "sqlite":  # whose LIKE ignores the case of ASCII; Python knows of the rest
+            foreign = func.length(column) < func.length(cast(column, LargeBinary))
+            folded = func.casefold(column).like(wanted, escape="\\")
+            return or_(column.like(wanted, escape="\\"), and_(foreign, folded))
+        plain = func.octet_length(column) == func.char_length(column)
+        lower = func.lower(column.collate("C"))
+        whole = case((plain, lower), else_=_folded(column, frozenset("".join(pieces))))
+        return whole.like(wanted, escape="\\")
 
     def check_texts(self, condition: Condition) -> None:
         """Refuse what no text of a database can hold, or no pattern."""
