@@ -4,16 +4,18 @@ import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from chargehand.announcement import announce
-from chargehand.compose import Overrides
+from chargehand.compose import Overrides, read_wishes
 from chargehand.errors import ChargehandError, UsageError
+from chargehand.invocation import JobInvocation
 from chargehand.job import Job
 from chargehand.launch import launch_of, provenance_here
 from chargehand.plan import NO_ACCESS
 from chargehand.project import Project
 from chargehand.provenance import Launch, Provenance
-from chargehand.recurring import Decision, RecurringLogic
+from chargehand.recurring import Claims, Decision, Decisions, RecurringLogic, due, no_blackout
 from chargehand.report.invocation import InvocationRecord, TargetingRecord
 from chargehand.store.logics import Draft
 
@@ -32,6 +34,7 @@ class Drafts:
         self._jobs: dict[str, Sequence[Job]] = {}
         self._origin: Provenance | None = None
         self._drafts: dict[int, Draft] = {}
+        self._invocations: dict[int, JobInvocation] = {}
 
     def prepare(self, logic: RecurringLogic) -> None:
         """Make what is written down of each occurrence, while nobody waits for it."""
@@ -47,11 +50,29 @@ class Drafts:
         draft = self._drafts[logic.id]
         return replace(draft, record=replace(draft.record, task_id=str(uuid.uuid4())))
 
+    def judge(self, logic: RecurringLogic, claims: Claims, now: datetime) -> Decisions:
+        """What is due of a recurring logic that was prepared."""
+        invocation = self._invocations.get(logic.id)
+        return due(logic, now, claims=claims, blackout=invocation.blackout.at if invocation else no_blackout)
+
+    def tell(self, logic: RecurringLogic, numbers: Sequence[int]) -> None:
+        """Send the messages that a job wants about occurrences that did not take place; takes its time.
+
+        Args:
+            logic: Whose occurrences.
+            numbers: Ids of their invocations.
+        """
+        invocation, history = self._invocations.get(logic.id), self._project.store.history
+        if invocation and read_wishes(invocation.job, self._project.settings):
+            records = [history.find(number, with_output=False).record for number in numbers]
+            self._project.tell(invocation.job, *records)
+
     def _composed(self, logic: RecurringLogic, origin: Provenance) -> Draft:
         if logic.playbook not in self._jobs:
             self._jobs[logic.playbook] = self._project.read_jobs([self._project.root / logic.playbook])
         job = find_job(self._jobs[logic.playbook], logic.playbook, logic.job_number, logic.job_name)
         invocation = self._project.compose(job, _ONCE)
+        self._invocations[logic.id] = invocation
         declared = self._project.templates.inputs_of(invocation.template)
         return Draft(
             record=announce(

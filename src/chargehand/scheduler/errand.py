@@ -33,8 +33,8 @@ from chargehand.plan import NO_ACCESS
 from chargehand.project import Project
 from chargehand.recording import Book
 from chargehand.recovery import Errands, check_scripts, recover, resume
-from chargehand.recurring import Decision, judge_start
-from chargehand.rerun import access_of, overrides_of
+from chargehand.recurring import Decision, judge_start, no_blackout
+from chargehand.rerun import ALL_AGAIN, access_of, check_given, overrides_of
 from chargehand.runner import Runner
 from chargehand.runner.outcome import TOLD_TO_END
 from chargehand.scheduler import wording
@@ -88,6 +88,7 @@ class Errand:
         self._tell = tell
         self._lock = threading.Lock()
         self._runner: Runner | None = None
+        self._job: Job | None = None
         self._refrained = self._stopped = False
 
     def refrain(self) -> None:
@@ -156,28 +157,39 @@ class Errand:
 
     def _go_on(self, stored: Stored) -> Ending:
         """Finish what a runner left that died: ask the hosts, and run what never started."""
+        check_given(stored, ALL_AGAIN)
         project, invocation = self._compose(stored)
-        hosts, _ = pick(
-            [share.host_name for share in stored.shares], project.inventory, invocation.targeting.within
-        )
+        names = [share.host_name for share in stored.shares]
+        hosts, _ = pick(names, project.inventory, invocation.targeting.within)
         plan = project.prepare(invocation, hosts, access=access_of(stored.launch, NO_ACCESS))
-        errands = Errands(
+        try:
+            check_scripts(stored, plan)
+        except UsageError:
+            recover(stored, plan.template_invocations, self._store, self._errands(project))
+            raise
+        execution = resume(
+            stored,
+            plan,
+            project.settings,
+            Book(record=stored.record, store=self._store, runner_id=self._runner_id),
+            on_start=self._watch,
+            clock=project.now,
+        )
+        project.tell(invocation.job, execution.record)
+        return self._end(stored, execution)
+
+    def _errands(self, project: Project) -> Errands:
+        return Errands(
             hosts_at_once=project.settings.concurrency_level,
             clock=project.now,
             beat=partial(self._store.runners.beat, self._runner_id),
         )
-        book = Book(record=stored.record, store=self._store, runner_id=self._runner_id)
-        try:
-            check_scripts(stored, plan)
-        except UsageError:
-            recover(stored, plan.template_invocations, self._store, errands)
-            raise
-        return self._end(stored, resume(stored, plan, project.settings, book, errands, on_start=self._watch))
 
     def _compose(self, stored: Stored) -> tuple[Project, JobInvocation]:
         """The job by its file as it is now, composed as at its launch."""
         project = self._project.reloaded(inventory=sources_of(stored.launch, self._project.root))
-        return project, project.compose(_job_of(project, stored), overrides_of(stored.launch, NO_OVERRIDES))
+        self._job = _job_of(project, stored)
+        return project, project.compose(self._job, overrides_of(stored.launch, NO_OVERRIDES))
 
     def _choose_hosts(
         self, project: Project, invocation: JobInvocation, stored: Stored
@@ -205,6 +217,7 @@ class Errand:
             start_before=start_before,
             catch_up_runs=invocation.punctuality.catch_up_runs,
             catch_up_window_s=invocation.punctuality.catch_up_window_s,
+            blackout=no_blackout if stored.logic_id else invocation.blackout.at,
         )
 
     def _watch(self, runner: Runner) -> None:
@@ -230,6 +243,9 @@ class Errand:
             cancelled=cancelled,
         )
         self._tell(f"invocation {self.invocation_id} {'cancelled' if cancelled else 'failed'}: {reason}")
+        if self._job:
+            record = self._store.history.find(self.invocation_id, with_output=False).record
+            self._project.tell(self._job, record)
         return Ending(exit_code=exit_code)
 
     def _leave(self, exit_code: int, reason: str) -> Ending:

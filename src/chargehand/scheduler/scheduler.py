@@ -7,7 +7,7 @@ and never double it; what a dead one had claimed, the others take over.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +17,7 @@ from typing import Final, Self
 from chargehand.errors import ChargehandError, StoreError
 from chargehand.project import Project
 from chargehand.reconcile import reconcile
-from chargehand.recurring import Action, Blackout, RecurringLogic, due, next_occurrence, no_blackout
+from chargehand.recurring import Action, RecurringLogic, next_occurrence
 from chargehand.scheduler import wording
 from chargehand.scheduler.drafts import Drafts
 from chargehand.scheduler.errand import Errand
@@ -54,7 +54,6 @@ class Scheduler:
         runner_id: As whom; registered.
         tell: Told what happens, a line each, from many threads.
         call: Called when an invocation has ended, which may let another one start.
-        blackout: When nothing starts.
     """
 
     def __init__(
@@ -64,21 +63,20 @@ class Scheduler:
         *,
         tell: Callable[[str], None],
         call: Callable[[], None] = lambda: None,
-        blackout: Blackout = no_blackout,
     ) -> None:
         self._project = project
         self._store = project.store
         self._runner_id = runner_id
         self._tell = tell
         self._call = call
-        self._blackout = blackout
         self._stamps: Stamps | None = None
         self._look_again = 0.0
         self._told: dict[str, str] = {}
         self._queue: deque[Errand] = deque()
         self._running: dict[int, Errand] = {}
         self._aside: dict[int, float] = {}
-        self._codes: list[int] = []
+        self._codes: set[int] = set()
+        self._sending = 0
         self._upcoming_of: dict[int, tuple[RecurringLogic, datetime | None]] = {}
         self._change = threading.Condition()
         self._ended = False
@@ -94,10 +92,10 @@ class Scheduler:
         self._closed.set()
 
     @property
-    def exit_codes(self) -> list[int]:
+    def exit_codes(self) -> frozenset[int]:
         """What the invocations that ended would have had `run` end with."""
         with self._change:
-            return list(self._codes)
+            return frozenset(self._codes)
 
     def start_due(self) -> Pass:
         """One pass: take changed files over, start what is due, take over what the dead left; idempotent.
@@ -115,9 +113,7 @@ class Scheduler:
         claimed = [*self._take_over(open_ones), *self._claim_scheduled(open_ones, now)]
         decided = self._decide(now)
         started = [*claimed, *(each.invocation_id for each in decided if each.decision.action == "start")]
-        for number in started:
-            self._queue.append(Errand(number, self._project, self._runner_id, self._tell))
-        self._man()
+        self._man([Errand(number, self._project, self._runner_id, self._tell) for number in started])
         return Pass(
             started=tuple(started),
             decided=tuple(each.decision.action for each in decided if each.decision.action != "start"),
@@ -148,7 +144,7 @@ class Scheduler:
     def wait(self, limit_s: float | None = None) -> bool:
         """Wait until nothing runs; False when something still did at the end of that time."""
         with self._change:
-            return self._change.wait_for(lambda: not self._running and not self._queue, limit_s)
+            return self._change.wait_for(lambda: not (self._running or self._queue or self._sending), limit_s)
 
     def _look_at_files(self, now: datetime) -> None:
         """Take changed job files over; what is wrong with one is told, and holds nothing else up."""
@@ -204,14 +200,13 @@ class Scheduler:
     def _decide(self, now: datetime) -> list[Decided]:
         """Decide about every recurring logic of which something is due."""
         decided: list[Decided] = []
-        logics = self._store.logics.due(now)
         drafts = Drafts(self._project.reloaded())
-        for logic in logics:
+        for logic in self._store.logics.due(now):
             drafts.prepare(logic)
             try:
                 found = self._store.logics.decide(
                     logic.id,
-                    lambda logic, claims: due(logic, now, claims=claims, blackout=self._blackout),
+                    lambda logic, claims: drafts.judge(logic, claims, now),
                     drafts.draft,
                     runner_id=self._runner_id,
                     now=now,
@@ -219,13 +214,32 @@ class Scheduler:
             except StoreError:
                 raise
             except ChargehandError as error:
-                self._tell_once(logic.key, f"{wording.label(logic)}: {wording.first_line(error)}")
+                self._tell_once(logic.key, f"`{logic.key}`: {wording.first_line(error)}")
                 continue
-            for each in found:
-                if each.decision.action != "start":  # told when it starts
-                    self._tell(wording.decided(logic, each))
             decided += found
+            off = [each for each in found if each.decision.action not in ("start", "wait")]
+            for each in (each for each in found if each.decision.action != "start"):  # told when it starts
+                self._tell(wording.decided(logic, each))
+            if off:
+                self._send(drafts, logic, [each.invocation_id for each in off])
         return decided
+
+    def _send(self, drafts: Drafts, logic: RecurringLogic, numbers: Sequence[int]) -> None:
+        """Send the messages about occurrences that did not take place, while others start."""
+
+        def send() -> None:
+            try:
+                drafts.tell(logic, numbers)
+            except ChargehandError as error:
+                self._tell(f"`{logic.key}`: no message was sent: {wording.first_line(error)}")
+            finally:
+                with self._change:
+                    self._sending -= 1
+                    self._change.notify_all()
+
+        with self._change:
+            self._sending += 1
+        threading.Thread(target=send, name="chargehand-message", daemon=True).start()
 
     def _next_at(self, open_ones: tuple[Unfinished, ...], now: datetime) -> datetime | None:
         waiting = (each.start_at for each in open_ones if each.state == "scheduled" and each.logic_id is None)
@@ -249,14 +263,13 @@ class Scheduler:
             queued = any(errand.invocation_id == invocation_id for errand in self._queue)
             return queued or invocation_id in self._running
 
-    def _man(self) -> None:
-        """Start as many of the queued invocations as may be carried out at once."""
+    def _man(self, errands: Sequence[Errand] = ()) -> None:
+        """Carry out as many of the claimed invocations at once as may be; the others wait."""
         with self._change:
-            while (
-                self._queue
-                and not self._ended
-                and len(self._running) < self._project.settings.parallel_invocations
-            ):
+            if self._ended:  # they are left to the next scheduler
+                return
+            self._queue += errands
+            while self._queue and len(self._running) < self._project.settings.parallel_invocations:
                 errand = self._queue.popleft()
                 self._running[errand.invocation_id] = errand
                 name = f"chargehand-{errand.invocation_id}"
@@ -266,7 +279,8 @@ class Scheduler:
         ending = errand.run()
         with self._change:
             del self._running[errand.invocation_id]
-            self._codes += [] if ending.exit_code is None else [ending.exit_code]
+            if ending.exit_code is not None:
+                self._codes.add(ending.exit_code)
             self._aside.pop(errand.invocation_id, None)
             if not ending.over:
                 self._aside[errand.invocation_id] = time.monotonic() + _AGAIN_S
