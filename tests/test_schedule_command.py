@@ -222,3 +222,15 @@ def test_a_name_that_nothing_has_is_told_the_nearest(site, verb):
     answer = site.chargehand("schedule", verb, "weekly patchin")
     assert answer.code == 2
     assert "did you mean `weekly patching`?" in answer.stderr
+
+
+def test_validate_says_when_a_job_recurs(site):
+    site.jobs([recurring("0 3 * * sun", time_zone="Europe/Berlin"), recurring("*/45 * * * *", name="Clean")])
+    answer = site.chargehand("validate")
+    patch, clean, total = answer.stdout.splitlines()
+    assert answer.code == 0
+    assert patch.startswith("Patch: at 03:00 on Sunday (Europe/Berlin), next 20")
+    assert patch.count("T03:00:00+0") == 3
+    assert clean.startswith("Clean: every 45 minutes, next 20")
+    assert "uneven" in answer.stderr
+    assert total.startswith("1 file, 2 jobs")

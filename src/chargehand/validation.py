@@ -29,12 +29,14 @@ class Validation:
         files: The files that were read.
         jobs: How many jobs they hold.
         rendered: How many scripts were rendered.
+        invocations: Of the jobs that may run.
         problems: Errors and warnings, by file and line.
     """
 
     files: tuple[str, ...]
     jobs: int = 0
     rendered: int = 0
+    invocations: tuple[JobInvocation, ...] = ()
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -95,7 +97,7 @@ def validate_files(
     """
     jobs, problems = read_files(files)
     problems += doubts
-    rendered = 0
+    rendered, invocations = 0, list[JobInvocation]()
     try:
         catalogue = load_catalogue()
         invocations, found = compose_all(jobs, catalogue, now=now)
@@ -110,7 +112,11 @@ def validate_files(
     except InvalidError as error:
         problems += error.problems
     return Validation(
-        files=tuple(map(str, files)), jobs=len(jobs), rendered=rendered, problems=in_order(problems)
+        files=tuple(map(str, files)),
+        jobs=len(jobs),
+        rendered=rendered,
+        invocations=tuple(invocations),
+        problems=in_order(problems),
     )
 
 

@@ -110,7 +110,7 @@ def _facts(project: Project, plan: Plan, now: datetime) -> dict[str, object]:
         "start_at": _stamp(invocation.scheduling.start_at) if invocation.scheduling else None,
         "start_before": _stamp(invocation.scheduling.start_before) if invocation.scheduling else None,
         "cron_line": invocation.recurrence.cron_line.text if invocation.recurrence else None,
-        "next_runs": list(_next_runs(invocation, now)),
+        "next_runs": list(next_runs(invocation, now)),
     }
 
 
@@ -122,12 +122,13 @@ def _effective_users(plan: Plan) -> set[str]:
     }
 
 
-def _next_runs(invocation: JobInvocation, now: datetime) -> Iterator[str]:
+def next_runs(invocation: JobInvocation, now: datetime, most: int = _NEXT_RUNS) -> Iterator[str]:
+    """When a recurring invocation runs next, as the clocks of its job show it."""
     if invocation.recurrence is None:
         return
     begin = max(now, invocation.scheduling.start_at or now) if invocation.scheduling else now
     zone = ZoneInfo(invocation.recurrence.time_zone)
-    for at in islice(_occurrences(invocation.recurrence, zone, begin), _NEXT_RUNS):
+    for at in islice(_occurrences(invocation.recurrence, zone, begin), most):
         yield at.astimezone(zone).isoformat()
 
 
