@@ -172,7 +172,7 @@ class Database:
                 pause_s = _PAUSES_S[min(tries, len(_PAUSES_S) - 1)]
                 if not trouble.passing or time.monotonic() + pause_s > until:
                     raise self._refusal(trouble) from error
-            except (SQLAlchemyError, OverflowError) as error:
+            except (SQLAlchemyError, OverflowError, UnicodeDecodeError) as error:
                 raise StoreError(f"{self.name}: {error}") from error
             tries += 1
             time.sleep(pause_s)

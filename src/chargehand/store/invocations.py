@@ -188,7 +188,7 @@ class Invocations:
             cancelled: Whether somebody cancelled it.
             exit_code: That the command ends with.
             ended_at: When its last host was done.
-            code: Short name of why it ended early; else empty.
+            code: Short name of why it ended early; an empty one leaves what is there.
             reason: The same in one line for people.
 
         Returns:
@@ -208,8 +208,7 @@ class Invocations:
                 "state": "stopped",
                 "exit_code": exit_code,
                 "ended_at": ended_at,
-                "code": code,
-                "reason": reason,
+                **({"code": code, "reason": reason} if code else {}),
             }
             connection.execute(update(job_invocation).where(mine).values(columns))
             return True
@@ -293,7 +292,8 @@ class Invocations:
                 raise unknown_hosts(set(hosts) - known, known, invocation_id)
             open_now = (_SHARE.state != "stopped") & _SHARE.cancel_requested.in_(yielding)
             one = update(template_invocation).where(own, open_now, _SHARE.host_name == bindparam("name"))
-            connection.execute(one.values(wish), [{"name": name} for name in hosts])
+            for name in hosts:
+                connection.execute(one.values(wish), {"name": name})
 
         self._database.write(step)
 

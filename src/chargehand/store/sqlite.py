@@ -107,13 +107,15 @@ def _told(path: Path) -> Iterator[None]:
         raise error if str(error).startswith("/") else StoreError(f"{path}: {error}") from error
     except OSError as error:
         raise StoreError(f"{path}: cannot be opened: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise StoreError(f"{path}: {_DAMAGED.format(path=path)}") from error
 
 
 def _pragma(engine: Engine, pragma: str) -> None:
     """Set what cannot be set inside of a transaction."""
     with engine.connect() as connection:
         driver: Any = connection.connection.driver_connection
-        driver.execute(f"PRAGMA {pragma}").fetchall()
+        driver.executescript(f"PRAGMA {pragma}")
 
 
 class SqliteFile:
@@ -161,7 +163,7 @@ class SqliteFile:
     def free(self) -> None:
         """Give the pages of deleted rows back to the disk."""
         with self._writing():
-            _pragma(self.engine, "incremental_vacuum")
+            _pragma(self.engine, "incremental_vacuum")  # a page a step, and a script takes every step
             _pragma(self.engine, "wal_checkpoint(TRUNCATE)")
 
     def _check(self) -> None:
