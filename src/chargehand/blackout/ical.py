@@ -95,7 +95,7 @@ def _own_zone(root: Component) -> ZoneInfo | None:
     """The zone that a calendar names for all of its times."""
     try:
         return ZoneInfo(str(root.get("X-WR-TIMEZONE", "")))
-    except (ValueError, OSError):  # its errors for a name that is none
+    except (KeyError, OSError, ValueError):  # a name that is none
         return None
 
 
@@ -128,7 +128,7 @@ def _problems(entry: Entry, event: Event, file: str) -> Iterator[Problem]:
         yield Problem("only one of `DTSTART` and `DTEND` has a time zone", event.place(file, "DTEND"))
     elif end <= start:
         message = "the event has no length: it does not end after it begins"
-        yield Problem(message, event.place(file, "DTEND"), "give it a later `DTEND`")
+        yield Problem(message, event.place(file, "DTEND", "DURATION", "DTSTART"), "give it a later `DTEND`")
     elif end - start > _LONGEST and "RRULE" in entry:
         yield Problem(f"a window that recurs is at most {_LONGEST.days} days long", event.place(file))
 

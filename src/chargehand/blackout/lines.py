@@ -4,6 +4,7 @@ Source: RFC 5545, 3.1 content lines and 3.3.10 recurrence rules.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,6 +15,7 @@ MOST_EVENTS: Final = 5000
 MOST_RULES: Final = 100
 MOST_STARTS_A_DAY: Final = 24
 _MOST_DEPTH: Final = 5
+_MOST_PROBLEMS: Final = 20
 _MOST_ZONES: Final = 50
 _OLDEST: Final = 1970
 _NEWEST: Final = 2099
@@ -38,9 +40,9 @@ class Event:
     line: int
     lines: dict[str, int] = field(default_factory=dict)
 
-    def place(self, file: str, name: str = "") -> Place:
-        """Where one of its properties stands, or else the event."""
-        return Place(file, self.lines.get(name, self.line))
+    def place(self, file: str, *names: str) -> Place:
+        """Where the first of these properties stands that it has, or else the event."""
+        return Place(file, next((self.lines[name] for name in names if name in self.lines), self.line))
 
 
 def find_events(text: str, file: str) -> list[Event]:
@@ -49,39 +51,79 @@ def find_events(text: str, file: str) -> list[Event]:
     Raises:
         InvalidError: With every line that is none, or asks for more work than a calendar is worth.
     """
-    events: list[Event] = []
-    problems: list[Problem] = []
-    inside: list[str] = []
-    counted = {"dates": 0, "RRULE": 0, "VTIMEZONE": 0}
+    scan = _Scan(file)
     for number, line in _unfolded(text):
+        if not scan.take(number, line):
+            break
+    problems = scan.conclude()
+    if not problems and "VCALENDAR" not in scan.begun:
+        problems = [Problem("this is no iCalendar file: it has no `BEGIN:VCALENDAR`", Place(file))]
+    if problems:
+        raise InvalidError(problems[:_MOST_PROBLEMS])
+    return scan.events
+
+
+class _Scan:
+    """What is known of a calendar up to a line."""
+
+    def __init__(self, file: str) -> None:
+        self.events: list[Event] = []
+        self.begun: Counter[str] = Counter()
+        self._file = file
+        self._problems: list[Problem] = []
+        self._inside: list[tuple[str, int]] = []
+        self._dates = self._rules = 0
+
+    def take(self, number: int, line: str) -> bool:
+        """Look at a line; False when there is no sense in the next ones."""
         match = _LINE.fullmatch(line)
         if match is None:
-            problems.append(Problem("no line of a calendar: expected `NAME:value`", Place(file, number)))
-            break
+            return self._broken("no line of a calendar: expected `NAME:value`", number)
         name, value = match["name"].upper(), match["value"]
         if name == "BEGIN":
-            inside.append(value.upper())
-            if value.upper() == "VEVENT":
-                events.append(Event(line=number))
-            counted["VTIMEZONE"] += value.upper() == "VTIMEZONE"
-        elif name == "END":
-            if not inside or inside.pop() != value.upper():
-                problems.append(Problem(f"`END:{value[:40]}` ends nothing", Place(file, number)))
-                break
-        elif inside and inside[-1] == "VEVENT":
-            if name in _ONCE and name in events[-1].lines:
-                problems.append(Problem(f"the event has two of `{name}`", Place(file, number)))
-            events[-1].lines.setdefault(name, number)
-        counted["dates"] += value.count(",") if name in ("RDATE", "EXDATE") else 0
-        counted["RRULE"] += name == "RRULE"
-        if fault := _fault(name, value, inside):
-            problems.append(Problem(fault, Place(file, number)))
-    problems += _too_many(len(events) + counted["dates"], counted["RRULE"], counted["VTIMEZONE"], file)
-    if not problems and not events and "BEGIN:VCALENDAR" not in text.upper():
-        problems.append(Problem("this is no iCalendar file: it has no `BEGIN:VCALENDAR`", Place(file)))
-    if problems:
-        raise InvalidError(problems[:20])
-    return events
+            return self._begin(value.upper(), number)
+        if name == "END":
+            ends = bool(self._inside) and self._inside.pop()[0] == value.upper()
+            return ends or self._broken(f"`END:{value[:40]}` ends nothing", number)
+        self._dates += value.count(",") if name in ("RDATE", "EXDATE") else 0
+        self._rules += name == "RRULE"
+        self._note(_fault(name, value, {each for each, _ in self._inside}), number)
+        if self._inside and self._inside[-1][0] == "VEVENT":
+            lines = self.events[-1].lines
+            self._note(f"the event has two of `{name}`" if name in _ONCE and name in lines else "", number)
+            lines.setdefault(name, number)
+        return True
+
+    def conclude(self) -> list[Problem]:
+        """Everything that is wrong, now that there are no more lines."""
+        if self._inside and not self._problems:
+            name, number = self._inside[-1]
+            self._note(f"`{name[:40]}` is begun and not ended", number)
+        for count, most, what in (
+            (len(self.events) + self._dates, MOST_EVENTS, "events and dates"),
+            (self._rules, MOST_RULES, "recurrence rules"),
+            (self.begun["VTIMEZONE"], _MOST_ZONES, "time zones"),
+        ):
+            if count > most:
+                message, hint = f"the calendar has {count} {what}, more than {most}", "keep what matters"
+                self._problems.append(Problem(message, Place(self._file), hint))
+        return self._problems
+
+    def _begin(self, name: str, number: int) -> bool:
+        self._inside.append((name, number))
+        self.begun[name] += 1
+        if name == "VEVENT":
+            self.events.append(Event(line=number))
+        fine = len(self._inside) <= _MOST_DEPTH
+        return fine or self._broken(f"components nest deeper than {_MOST_DEPTH}", number)
+
+    def _broken(self, message: str, number: int) -> bool:
+        self._note(message, number)
+        return False
+
+    def _note(self, message: str, number: int) -> None:
+        if message:
+            self._problems.append(Problem(message, Place(self._file, number)))
 
 
 def _unfolded(text: str) -> Iterator[tuple[int, str]]:
@@ -98,13 +140,11 @@ def _unfolded(text: str) -> Iterator[tuple[int, str]]:
         yield first, "".join(pieces)
 
 
-def _fault(name: str, value: str, inside: list[str]) -> str:
+def _fault(name: str, value: str, inside: set[str]) -> str:
     """What is wrong with a line on its own, or nothing."""
-    if len(inside) > _MOST_DEPTH:
-        return f"components nest deeper than {_MOST_DEPTH}"
     if name == "RRULE":
         return _rule_fault(value.upper(), in_zone="VTIMEZONE" in inside)
-    if name in _DATES and inside[-1:] == ["VEVENT"]:
+    if name in _DATES and "VEVENT" in inside:
         years = [int(year) for year in _YEAR.findall(value)]
         if any(not _OLDEST <= year <= _NEWEST for year in years):
             return f"`{name}` lies outside the years {_OLDEST} to {_NEWEST}"
@@ -126,14 +166,3 @@ def _rule_fault(rule: str, *, in_zone: bool) -> str:
     if starts > MOST_STARTS_A_DAY:
         return f"a window that begins more than {MOST_STARTS_A_DAY} times a day"
     return ""
-
-
-def _too_many(dates: int, rules: int, zones: int, file: str) -> Iterator[Problem]:
-    for count, most, what in (
-        (dates, MOST_EVENTS, "events and dates"),
-        (rules, MOST_RULES, "recurrence rules"),
-        (zones, _MOST_ZONES, "time zones"),
-    ):
-        if count > most:
-            message = f"the calendar has {count} {what}, more than {most}"
-            yield Problem(message, Place(file), "keep the events that matter")

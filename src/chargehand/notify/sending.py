@@ -7,6 +7,7 @@ nowhere, since it holds parts of URLs.
 import logging
 import re
 import threading
+from collections.abc import Callable
 from typing import Final
 
 import apprise
@@ -14,22 +15,26 @@ import apprise
 from chargehand.notify.message import Message
 from chargehand.secret import Secret
 
-_LOG: Final = logging.getLogger("apprise")
-_LOG.propagate = False
-_LOG.addHandler(logging.NullHandler())
 _ERROR: Final = re.compile(r"error=(\d{3})\b")
 
 
-class _Heard(logging.Handler):
-    """Keeps of what the library says nothing but the number of an HTTP status."""
+class _Silence(logging.Filter):
+    """Drops every record; whoever listens is told the number of an HTTP status and nothing else."""
 
     def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.status = ""
+        super().__init__()
+        self.listeners: list[Callable[[str], None]] = []
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def filter(self, record: logging.LogRecord) -> bool:
         found = _ERROR.search(record.getMessage())
-        self.status = found[1] if found else self.status
+        for listener in tuple(self.listeners):
+            if found:
+                listener(found[1])
+        return False
+
+
+_SILENCE: Final = _Silence()
+logging.getLogger("apprise").addFilter(_SILENCE)
 
 
 def send_by_apprise(url: Secret, message: Message, *, timeout_s: float) -> str:
@@ -40,23 +45,29 @@ def send_by_apprise(url: Secret, message: Message, *, timeout_s: float) -> str:
         message: What to send.
         timeout_s: Longer than that nobody waits for it.
     """
-    heard = _Heard()
+    refusals: list[str] = []
     said = ["it was not answered in time"]
 
     def send() -> None:
-        service = apprise.Apprise(asset=apprise.AppriseAsset(app_id="Chargehand"))
-        if not service.add(url.reveal()):
-            said[0] = "it leads to no URL that Apprise understands"
-        elif service.notify(title=message.title, body=message.body, body_format=apprise.NotifyFormat.TEXT):
-            said[0] = ""
-        else:
-            said[0] = f"it was refused with {heard.status}" if heard.status else "it did not arrive"
+        try:
+            said[0] = _send(url, message, refusals)
+        except Exception as error:  # noqa: BLE001 - a defect of one of very many services, which is told
+            said[0] = f"Apprise failed with {type(error).__name__}"
 
-    _LOG.addHandler(heard)
+    _SILENCE.listeners.append(refusals.append)
     try:
         sender = threading.Thread(target=send, name="chargehand-notify", daemon=True)
         sender.start()
         sender.join(timeout_s)
     finally:
-        _LOG.removeHandler(heard)
+        _SILENCE.listeners.remove(refusals.append)
     return said[0]
+
+
+def _send(url: Secret, message: Message, refusals: list[str]) -> str:
+    service = apprise.Apprise(asset=apprise.AppriseAsset(app_id="Chargehand"))
+    if not service.add(url.reveal()):
+        return "it leads to no URL that Apprise understands"
+    if service.notify(title=message.title, body=message.body, body_format=apprise.NotifyFormat.TEXT):
+        return ""
+    return f"it was refused with {refusals[-1]}" if refusals else "it did not arrive"
