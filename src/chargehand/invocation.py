@@ -139,6 +139,11 @@ class JobInvocation:
     organization_id: int | None = None
     warnings: tuple[Problem, ...] = ()
 
+    def starts_later(self, now: datetime) -> bool:
+        """Whether it has one start of its own, and that has not come."""
+        start_at = self.scheduling.start_at if self.scheduling else None
+        return self.recurrence is None and start_at is not None and start_at > now
+
     def check_due(self, now: datetime) -> None:
         """Refuse to run now what is to start later.
 

@@ -24,6 +24,7 @@ from chargehand.job import Job, read_jobs
 from chargehand.launch import launch_of, provenance_of
 from chargehand.layout import PLAYBOOKS
 from chargehand.plan import NO_ACCESS
+from chargehand.provenance import Launch
 from chargehand.recurring import RecurringLogic, is_over, judge_start
 from chargehand.store import Share, Store
 from chargehand.template import Templates
@@ -123,7 +124,7 @@ class _Takeover:
             self._refuse(playbook, error.problems)
             return
         for invocation in invocations:
-            key = _key_of(playbook, invocation)
+            key = key_of(playbook, invocation)
             if key in self._seen:
                 self._note(playbook, [_twice(invocation.job, self._seen[key])])
             elif invocation.recurrence is not None:
@@ -190,7 +191,7 @@ class _Takeover:
         """
         if invocation.targeting.targeting_type != "static_query":
             return None
-        key = _key_of(playbook, invocation)
+        key = key_of(playbook, invocation)
         if key in self._appointments:
             return None
         known = self._logics.get(key)
@@ -236,38 +237,17 @@ class _Takeover:
         hosts: tuple[tuple[str, int], ...] | None,
     ) -> None:
         """Write down a job that has one time of its own; what was written down once stays."""
-        scheduling, job, source = invocation.scheduling, invocation.job, self._source
-        if key in self._appointments or scheduling is None:
+        source = self._source
+        if key in self._appointments or invocation.scheduling is None:
             return
-        punctuality, start_at = invocation.punctuality, scheduling.start_at or self._now
-        decision = judge_start(
-            start_at,
-            max(self._now, start_at),
-            start_before=scheduling.start_before,
-            catch_up_runs=punctuality.catch_up_runs,
-            catch_up_window_s=punctuality.catch_up_window_s,
+        launch = launch_of(
+            invocation,
+            overrides=NO_OVERRIDES,
+            access=NO_ACCESS,
+            inventory=source.given_sources,
+            root=source.root,
         )
-        provenance = replace(provenance_of(job, source.root, trigger="scheduling"), playbook=playbook)
-        record = announce(invocation, source.templates.inputs_of(invocation.template), provenance=provenance)
-        record = replace(record, start_at=start_at, code=decision.code, reason=decision.reason)
-        if decision.action != "start":
-            record = replace(record, state="stopped", cancelled=True, ended_at=self._now)
-        made = self._store.invocations.create(
-            record,
-            launch_of(
-                invocation,
-                overrides=NO_OVERRIDES,
-                access=NO_ACCESS,
-                inventory=source.given_sources,
-                root=source.root,
-            ),
-            None if hosts is None else [Share(host_name=name, host_id=number) for name, number in hosts],
-            runner_id=None,
-            created_at=self._now,
-            idempotent=bool(job.flag("idempotent")),
-            schedule_key=key,
-        )
-        if made is not None:
+        if appoint(source, self._store, invocation, hosts, launch=launch, playbook=playbook, now=self._now):
             self._changes[key] = "added"
 
     def _refuse(self, playbook: str, problems: Sequence[Problem]) -> None:
@@ -283,7 +263,58 @@ class _Takeover:
         self._troubles[playbook] = (*self._troubles.get(playbook, ()), *problems)
 
 
-def _key_of(playbook: str, invocation: JobInvocation) -> str:
+def appoint(
+    source: Source,
+    store: Store,
+    invocation: JobInvocation,
+    hosts: Sequence[tuple[str, int]] | None,
+    *,
+    launch: Launch,
+    playbook: str | None,
+    now: datetime,
+) -> int | None:
+    """Write down that a job starts at the time of its `scheduling`.
+
+    Args:
+        source: The project.
+        store: Where to.
+        invocation: The job.
+        hosts: Names and ids of the hosts that a static targeting is fixed to; None looks them up then.
+        launch: What it is launched with.
+        playbook: The job file, relative to the project; None of one that is no part of it, which stands for
+            itself each time.
+        now: Aware, UTC.
+
+    Returns:
+        The id of the invocation; None when that job and time were written down before.
+    """
+    scheduling, punctuality, job = invocation.scheduling, invocation.punctuality, invocation.job
+    start_at = (scheduling.start_at if scheduling else None) or now
+    decision = judge_start(
+        start_at,
+        max(now, start_at),
+        start_before=scheduling.start_before if scheduling else None,
+        catch_up_runs=punctuality.catch_up_runs,
+        catch_up_window_s=punctuality.catch_up_window_s,
+    )
+    provenance = provenance_of(job, source.root, trigger="scheduling")
+    provenance = replace(provenance, playbook=playbook or provenance.playbook)
+    record = announce(invocation, source.templates.inputs_of(invocation.template), provenance=provenance)
+    record = replace(record, start_at=start_at, code=decision.code, reason=decision.reason)
+    if decision.action != "start":
+        record = replace(record, state="stopped", cancelled=True, ended_at=now)
+    return store.invocations.create(
+        record,
+        launch,
+        None if hosts is None else [Share(host_name=name, host_id=number) for name, number in hosts],
+        runner_id=None,
+        created_at=now,
+        idempotent=bool(job.flag("idempotent")),
+        schedule_key=key_of(playbook, invocation) if playbook else None,
+    )
+
+
+def key_of(playbook: str, invocation: JobInvocation) -> str:
     """What makes a recurrence, or a job with a time of its own, the same when its file changes."""
     job, recurrence, scheduling = invocation.job, invocation.recurrence, invocation.scheduling
     if recurrence and recurrence.purpose:

@@ -4,19 +4,22 @@ import getpass
 import json
 import shlex
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import NamedTuple
 
 from chargehand.cli import screen
 from chargehand.cli.opening import open_project
 from chargehand.cli.overrides import ask, ask_access, override
 from chargehand.cli.plan import show_plans
-from chargehand.cli.requests import ExecRequest, LaunchRequest, RunRequest
+from chargehand.cli.requests import ExecRequest, FirstLaunchRequest, LaunchRequest, RunRequest
+from chargehand.cli.submission import check_submission, submit
 from chargehand.cli.telling import Rerun, Telling
 from chargehand.compose import Overrides
 from chargehand.document import parse
 from chargehand.errors import UsageError
+from chargehand.host import Host
 from chargehand.inventory.address import user_fault
 from chargehand.invocation import JobInvocation
 from chargehand.job import read_jobs
@@ -24,6 +27,7 @@ from chargehand.lab import Lab, fleet
 from chargehand.launch import launch_of
 from chargehand.plan import Access, Selection
 from chargehand.project import Project
+from chargehand.provenance import Launch
 from chargehand.secret import MASKED
 
 _COMMAND_LINE = "<command line>"
@@ -81,32 +85,63 @@ def _run(
     telling.warn(project.catalogue.warnings)
     if not project.records:
         screen.note('nothing is recorded: the setting `store` is "off"')
-    plans = []
-    for each, hosts in chosen:
-        check_effective_user(each, word.access)
-        plans.append(project.prepare(each, hosts, access=word.access, prompt=ask))
-        telling.warn((*each.warnings, *plans[-1].warnings))
-        if each.recurrence is not None:
-            line = each.recurrence.cron_line.text
-            screen.note(f"`{each.job.label}` recurs (`{line}`); this runs it once, now")
+    turns = [_prepare(project, each, hosts, word, request, telling) for each, hosts in chosen]
     code = 0
-    for number, plan in enumerate(plans, 1):
-        launch = launch_of(
-            plan.invocation,
-            overrides=word.overrides,
-            access=word.access,
-            inventory=project.given_sources,
-            root=project.root,
-        )
-        ended = telling.run(project, plan, launch)
+    for number, turn in enumerate(turns, 1):
+        ended = turn()
         code = code or ended
-        job = plan.invocation.job
+        job = invocations[number - 1].job
         if telling.interrupted or (ended and not job.flag("continue_on_failure")):
-            if number < len(plans):
-                left = screen.count(len(plans) - number, "job")
+            if number < len(turns):
+                left = screen.count(len(turns) - number, "job")
                 screen.note(f"{left} after `{job.label}` not started")
             break
     return telling.close(code)
+
+
+def _prepare(
+    project: Project,
+    invocation: JobInvocation,
+    hosts: Sequence[Host],
+    word: _Word,
+    request: RunRequest | ExecRequest,
+    telling: Telling,
+) -> Callable[[], int]:
+    """See to all that may keep a job from running; what is left to do, which gives its exit code."""
+    check_effective_user(invocation, word.access)
+    launch = launch_of(
+        invocation,
+        overrides=word.overrides,
+        access=word.access,
+        inventory=project.given_sources,
+        root=project.root,
+    )
+    telling.warn(invocation.warnings)
+    if isinstance(request, RunRequest) and invocation.starts_later(project.now()):
+        check_submission(project, invocation, launch, request)
+        return partial(_submit, project, invocation, hosts, launch, request, telling)
+    plan = project.prepare(invocation, hosts, access=word.access, prompt=ask)
+    telling.warn(plan.warnings)
+    if invocation.recurrence is not None:
+        line = invocation.recurrence.cron_line.text
+        screen.note(f"`{invocation.job.label}` recurs (`{line}`); this runs it once, now")
+    return partial(telling.run, project, plan, launch)
+
+
+def _submit(
+    project: Project,
+    invocation: JobInvocation,
+    hosts: Sequence[Host],
+    launch: Launch,
+    request: RunRequest,
+    telling: Telling,
+) -> int:
+    """Write a job down that starts later."""
+    telling.put_off(*submit(project, invocation, hosts, launch, request))
+    screen.note(
+        "`chargehand serve`, or cron with `chargehand tick`, starts it (see `chargehand init --help`)"
+    )
+    return 0
 
 
 def check_effective_user(invocation: JobInvocation, access: Access) -> None:
@@ -134,7 +169,7 @@ def _compose_command(project: Project, request: ExecRequest, overrides: Override
 
 
 @contextmanager
-def _project(request: LaunchRequest) -> Iterator[Project]:
+def _project(request: FirstLaunchRequest) -> Iterator[Project]:
     """The project, with the hosts of a lab of its own when one is asked for."""
     if request.lab is None:
         with closing(open_project(request)) as project:
@@ -181,9 +216,9 @@ def _rerun(request: RunRequest | ExecRequest, hidden: Collection[str]) -> Rerun:
     words += [*(["-k"] if request.ask_pass else []), *(["-K"] if request.ask_become_pass else [])]
     if isinstance(request, ExecRequest):
         words += [] if request.timeout is None else ["--timeout", str(request.timeout)]
-        return Rerun(["chargehand", "exec", *words], ["--", *request.command])
+        return Rerun(["chargehand", "exec", *words], ["--", *request.command], request.lab is not None)
     for value in request.inputs:
         name = value.partition("=")[0]
         words += ["-e", f"{name}={MASKED}" if name in hidden else value]
     words += ["--now"] if request.now else []
-    return Rerun(["chargehand", "run", *request.files, *words, "-l"])
+    return Rerun(["chargehand", "run", *request.files, *words, "-l"], in_lab=request.lab is not None)

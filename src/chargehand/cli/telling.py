@@ -6,11 +6,14 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Protocol
 
 from chargehand.cli import screen
 from chargehand.cli.interruption import Interruption
 from chargehand.cli.lognotices import LogNotices
-from chargehand.cli.requests import LaunchRequest
+from chargehand.cli.requests import LaunchRequest, ResumeRequest
 from chargehand.errors import Problem, StoreError
 from chargehand.event import Notice, Observer
 from chargehand.execution import Execution
@@ -19,22 +22,37 @@ from chargehand.project import Project
 from chargehand.provenance import Launch, Provenance
 from chargehand.recording import Book
 from chargehand.report.backlog import Backlog
-from chargehand.report.invocation import Json, document, dumps
+from chargehand.report.invocation import InvocationRecord, Json, document, dumps
 from chargehand.report.ndjson import EventWriter
 from chargehand.report.plain import PlainDisplay
 from chargehand.report.recap import recap
 from chargehand.report.terminal import Display, display_for
 from chargehand.rerun import parts_of
 from chargehand.result import Status
+from chargehand.runner import Runner
 from chargehand.secret import MASKED
+
+
+class CarryOut(Protocol):
+    """Carries something out: a plan, or the rest of one."""
+
+    def __call__(self, *, observers: Sequence[Observer], on_start: Callable[[Runner], None]) -> Execution:
+        """To its end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rerun:
-    """The command line that runs the same again: the words before the hosts, and those after."""
+    """The command line that runs the same again without the record of it.
+
+    Attributes:
+        before: The words before the hosts.
+        after: Those after.
+        in_lab: Whether the hosts go with a lab, so that the record is of no use.
+    """
 
     before: Sequence[str]
     after: Sequence[str] = ()
+    in_lab: bool = False
 
     def on(self, hosts: Sequence[str]) -> str:
         """The command line for some hosts."""
@@ -50,12 +68,11 @@ class Telling:
         interrupted: The exit code a signal asks for; 0 when none came.
     """
 
-    def __init__(self, request: LaunchRequest, rerun: Rerun | None) -> None:
+    def __init__(self, request: LaunchRequest | ResumeRequest, rerun: Rerun | None) -> None:
         self.interrupted = 0
         self._output = request.output
         self._verbosity = int(request.verbose)
         self._rerun = rerun
-        self._passing = request.lab is not None
         self._documents: list[Json] = []
         self._stdout_closed = False
         self._warned: set[Problem] = set()
@@ -73,27 +90,46 @@ class Telling:
             screen.note(f"warning: nothing starts by itself during `{window}`; by hand it does")
         try:
             with project.begin(plan, launch=launch, provenance=provenance) as book:
-                return self._run(project, plan, book, launch)
+                return self.follow(
+                    book.record.id,
+                    project.now,
+                    partial(project.execute, plan, book),
+                    lambda ended: self._again(ended, book, launch),
+                )
         except StoreError as error:
             screen.note(f"chargehand: {error}")
             return error.exit_code
 
-    def _run(self, project: Project, plan: Plan, book: Book, launch: Launch) -> int:
+    def follow(
+        self,
+        number: int,
+        now: Callable[[], datetime],
+        carry_out: CarryOut,
+        again: Callable[[Execution], Callable[[Sequence[str]], str]],
+    ) -> int:
+        """Tell of something that is carried out; its exit code.
+
+        Args:
+            number: The id of the invocation.
+            now: The time, aware, UTC.
+            carry_out: Given who watches, and who is to be given the runner.
+            again: Gives the command that runs the same again on some hosts.
+        """
         display = self._display()
         observers: list[Observer] = [display]
         if self._output == "ndjson":
-            observers.append(EventWriter(book.record.id, self._write))
+            observers.append(EventWriter(number, self._write))
 
         def tell(message: str) -> None:
-            display(Notice(at=project.now(), message=message))
+            display(Notice(at=now(), message=message))
 
         with Interruption(tell) as interruption, display, ExitStack() as stack:
             told = [stack.enter_context(Backlog(each)) for each in observers]
-            stack.enter_context(LogNotices(told[0], project.now))
-            ended = project.execute(plan, book, observers=told, on_start=interruption.watch)
+            stack.enter_context(LogNotices(told[0], now))
+            ended = carry_out(observers=told, on_start=interruption.watch)
         self.interrupted = interruption.exit_code if interruption.number else 0
         if self._output == "text":
-            self._write(f"{recap(ended.result, rerun=self._again(ended, book, launch))}")
+            self._write(f"{recap(ended.result, rerun=again(ended))}")
         elif self._output == "json":
             self._documents.append(document(ended.record))
         if ended.unrecorded:
@@ -109,13 +145,18 @@ class Telling:
         statuses = {result.status for result in ended.result.results}
         parts = parts_of(statuses - {Status.UNKNOWN})
         unclear = Status.UNKNOWN in statuses and "unreached" in parts
-        if self._rerun and (book.store is None or ended.unrecorded or self._passing or unclear):
+        if self._rerun and (book.store is None or ended.unrecorded or self._rerun.in_lab or unclear):
             return self._rerun.on
-        words = ["chargehand", "rerun", str(book.record.id), *(f"--{part}" for part in parts)]
-        for name in launch.left_out:
-            if name.startswith("-"):
-                words += name.split(" ", 1) if name in ("-k", "-K") else ["-e", f"{name[3:]}={MASKED}"]
-        return lambda _: shlex.join(words)
+        return rerun_of(book.record.id, parts, launch)
+
+    def put_off(self, record: InvocationRecord, line: str) -> None:
+        """Tell of an invocation that is not run now."""
+        if self._output == "json":
+            self._documents.append(document(record))
+        elif self._output == "text":
+            self._write(f"{line}\n")
+        else:
+            screen.note(line)
 
     def close(self, code: int) -> int:
         """Tell what is told only at the end; the exit code of everything."""
@@ -139,3 +180,12 @@ class Telling:
         except BrokenPipeError:
             self._stdout_closed = True
             screen.forget_stdout()
+
+
+def rerun_of(number: int, parts: Iterable[str], launch: Launch) -> Callable[[Sequence[str]], str]:
+    """Gives the command that runs an invocation again on some parts of its hosts."""
+    words = ["chargehand", "rerun", str(number), *(f"--{part}" for part in parts)]
+    for name in launch.left_out:
+        if name.startswith("-"):
+            words += name.split(" ", 1) if name in ("-k", "-K") else ["-e", f"{name[3:]}={MASKED}"]
+    return lambda _: shlex.join(words)
