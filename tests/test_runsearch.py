@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from databases import _server, database_url, postgres, state, store  # noqa: F401
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, select
@@ -177,8 +176,8 @@ def invocation(run):
 def logic(number, purpose):
     return {
         "id": number, "key": str(number), "playbook": "p", "job_number": 0, "job_name": "j",
-        "state": "active", "fingerprint": "f", "cron_line": "@daily", "time_zone": "UTC", "purpose": purpose, "overlap": "skip",
-        "catch_up_runs": "one", "catch_up_window_s": 1.0, "jitter_s": 0.0, "since": NOW, "seen_until": NOW,
+        "state": "active", "fingerprint": "f", "cron_line": "@daily", "time_zone": "UTC",
+        "purpose": purpose, "overlap": "skip", "catch_up_runs": "one", "catch_up_window_s": 1.0, "jitter_s": 0.0, "since": NOW, "seen_until": NOW,
     }  # fmt: skip
 
 

@@ -21,7 +21,7 @@ AT_ONCE: Final = 500
 
 def list_invocations(request: HistoryRequest) -> int:
     """List invocations, the newest first."""
-    query = " ".join(request.words)
+    query = _query(request)
     with remembered() as past:
         search = past.store.history.search(query, caller=getpass.getuser(), now=now(), time_zone=past.zone)
         for warning in search.warnings:
@@ -33,7 +33,7 @@ def list_invocations(request: HistoryRequest) -> int:
             for record in (record for found in pages for record in found.records):
                 screen.say(dumps(base_document(record), indent=None))
         else:
-            _say_list(pages, past, request)
+            _say_list(pages, past)
     return 0
 
 
@@ -50,10 +50,14 @@ def show(request: ShowRequest) -> int:
     return 0
 
 
+def _query(request: HistoryRequest) -> str:
+    return " ".join(request.words).strip()
+
+
 def _pages(past: Remembered, search: RunSearch, request: HistoryRequest) -> Iterator[Page]:
     """What is asked for, a part of it at a time; at least one, which may be empty."""
     left = sys.maxsize if request.every else request.limit
-    clause = search.clause if request.words else None
+    clause = search.clause if _query(request) else None
     while True:
         found = past.store.history.page(clause, limit=min(left, AT_ONCE), oldest_first=request.oldest_first)
         yield found
@@ -77,17 +81,17 @@ def _say_index(pages: Sequence[Page], query: str, request: HistoryRequest) -> No
     )
 
 
-def _say_list(pages: Iterator[Page], past: Remembered, request: HistoryRequest) -> None:
+def _say_list(pages: Iterator[Page], past: Remembered) -> None:
     """Rows in columns; those of a very long list are as wide as their own page needs."""
-    said, subtotal = 0, 0
+    said, subtotal, total = 0, 0, 0
     for found in pages:
         rows = [row(record, now=now(), zone=past.zone) for record in found.records]
         if rows:
             for line in screen.table(rows if said else [HEADS, *rows]):
                 screen.say(line)
-        said, subtotal = said + len(rows), subtotal or found.subtotal
+        said, subtotal, total = said + len(rows), subtotal or found.subtotal, found.total
     if not said:
-        screen.note("no invocation matches" if request.words else "nothing was run here yet")
+        screen.note("no invocation matches" if total else "nothing was run here yet")
     elif said < subtotal:
         screen.note(f"{said} of {subtotal}; `-n N` or `--all` shows more")
 
