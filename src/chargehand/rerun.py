@@ -18,8 +18,10 @@ from chargehand.git import GitError, export
 from chargehand.inventory import Inventory
 from chargehand.invocation import JobInvocation
 from chargehand.job import Job, read_jobs
+from chargehand.launch import launch_of
 from chargehand.plan import NO_ACCESS, Access, Selection
 from chargehand.provenance import Launch, Provenance
+from chargehand.repository import Repository
 from chargehand.result import Status
 from chargehand.store.values import Stored
 from chargehand.targeting import pick, query_for
@@ -89,6 +91,16 @@ class Repetition:
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    def launch(self, project: Repository) -> Launch:
+        """What is kept of it, to repeat it once more."""
+        return launch_of(
+            self.invocation,
+            overrides=self.overrides,
+            access=self.access,
+            inventory=project.given_sources,
+            root=project.root,
+        )
+
 
 def check_repeatable(stored: Stored, wish: Wish, *, is_alive: bool) -> None:
     """Refuse what cannot be repeated, whatever the files say.
@@ -110,9 +122,17 @@ def check_repeatable(stored: Stored, wish: Wish, *, is_alive: bool) -> None:
     if state != "stopped":
         raise UsageError(f"invocation {number} was cut off; `chargehand resume {number}` finishes it")
     choose_names(stored, wish.parts)
-    lacking = _lacking(stored, wish)
-    if lacking:
-        said = ", ".join(lacking)
+    check_given(stored, wish)
+
+
+def check_given(stored: Stored, wish: Wish) -> None:
+    """Refuse to go on without what was left out of the record.
+
+    Raises:
+        UsageError: Naming everything that must be given again.
+    """
+    if lacking := _lacking(stored, wish):
+        said, number = ", ".join(lacking), stored.record.id
         raise UsageError(f"secrets are not kept; to repeat invocation {number} give again: {said}")
 
 

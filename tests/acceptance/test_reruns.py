@@ -124,6 +124,21 @@ def test_the_command_that_a_failed_run_tells_repeats_what_failed(
     assert took(ledger) == []
 
 
+def test_the_command_asks_for_a_hidden_input_and_never_tells_it(hosts: Hosts) -> None:
+    repository = hosts("web1")
+    declared = [{"name": "token", "hidden_value": True}]
+    file = repository.job("exit 1", template_inputs=declared)
+    told = repository.chargehand("run", file, "-e", "token=t0ken-canary").stdout.splitlines()[-1]
+    assert told.endswith("--failed -e 'token=***'")
+
+
+def test_where_nothing_is_recorded_the_command_names_the_hosts(hosts: Hosts, sshd: Sshd) -> None:
+    repository = hosts("web1", "web2")
+    repository.settings(known_hosts_files=[str(sshd.known_hosts)], store="off")
+    answer = repository.chargehand("run", repository.job("exit 1"), "-f", "1")
+    assert answer.stdout.endswith("/job.json -f 1 -l web1,web2\n")
+
+
 def test_the_random_order_of_a_run_is_kept(hosts: Hosts) -> None:
     names = [f"web{number}" for number in range(12)]
     repository = hosts(*names)

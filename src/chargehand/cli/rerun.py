@@ -12,7 +12,6 @@ from chargehand.cli.remembered import Remembered
 from chargehand.cli.requests import RerunRequest
 from chargehand.cli.run import access_asked, check_effective_user
 from chargehand.cli.telling import Telling
-from chargehand.launch import launch_of
 from chargehand.project import Project
 from chargehand.rerun import OUTCOMES, Repetition, Wish
 
@@ -49,12 +48,5 @@ def _run(project: Project, again: Repetition, request: RerunRequest) -> int:
     telling.warn(project.catalogue.warnings)
     plan = project.prepare(invocation, hosts, access=access, prompt=ask)
     telling.warn((*invocation.warnings, *plan.warnings))
-    launch = launch_of(
-        invocation,
-        overrides=again.overrides,
-        access=access,
-        inventory=project.given_sources,
-        root=project.root,
-    )
     plan = replace(plan, missing=len(again.missing))
-    return telling.close(telling.run(project, plan, launch, again.provenance))
+    return telling.close(telling.run(project, plan, again.launch(project), again.provenance))
