@@ -86,18 +86,27 @@ def execute(
         else:
             with ledger.opened(runner):
                 result = runner.run(plan.template_invocations)
+            result = _with_those_of_before(result, book.record)
             unrecorded = _close(book, ledger, result)
-    done = {each.host for each in result.results}
     record = replace(
         book.record,
         state="running" if result.counts[Status.PENDING] else "stopped",
         cancelled=result.cancelled,
-        results=(*(each for each in book.record.results if each.host not in done), *result.results),
+        results=result.results,
         code=COULD_NOT_RECORD if unrecorded else "",
         reason=unrecorded,
         ended_at=result.ended_at,
     )
     return Execution(record=record, result=result, unrecorded=unrecorded)
+
+
+def _with_those_of_before(result: JobResult, record: InvocationRecord) -> JobResult:
+    """The result of all hosts, when others were done before a run was taken up again."""
+    if not record.results:
+        return result
+    found = {each.host: each for each in (*record.results, *result.results)}
+    order = [name for name, _ in record.targeting.hosts or () if name in found]
+    return replace(result, results=tuple(found[name] for name in order))
 
 
 def _close(book: Book, ledger: Ledger, result: JobResult) -> str:

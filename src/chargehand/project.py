@@ -5,37 +5,31 @@ is a thin layer over this class, which is the Python API as well.
 """
 
 import logging
-import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
-from chargehand.compose import NO_OVERRIDES, Overrides, compose
-from chargehand.credentials import resolve_credentials, settings_references
-from chargehand.errors import InvalidError, Problem, SecretError
+from chargehand.compose import NO_OVERRIDES, Overrides
 from chargehand.event import Observer
 from chargehand.execution import Execution, describe, execute
-from chargehand.host import Host
-from chargehand.inventory import Programs
 from chargehand.invocation import JobInvocation
 from chargehand.job import Job
 from chargehand.launch import launch_of, provenance_of, sources_of
-from chargehand.layout import job_files
 from chargehand.messages import send_messages
-from chargehand.plan import EVERY_HOST, NO_ACCESS, Access, Plan, Selection, choose_hosts, make_plan
+from chargehand.plan import EVERY_HOST, NO_ACCESS, Access, Plan, Selection
+from chargehand.planner import Planner
 from chargehand.provenance import Launch, Provenance
 from chargehand.recording import Book, called_off, open_book
+from chargehand.recovery import check_resumable, check_scripts, is_over, result_of, resume, take_over
 from chargehand.reference import Prompt, refuse_prompt
-from chargehand.render.limits import PREVIEW_LIMITS, RenderLimits
-from chargehand.render.renderer import Renderer
 from chargehand.report.invocation import InvocationRecord
-from chargehand.repository import Repository
 from chargehand.rerun import (
     ALL_AGAIN,
     Repetition,
     Wish,
+    access_of,
+    check_given,
     check_repeatable,
     find_job,
     overrides_of,
@@ -45,147 +39,13 @@ from chargehand.rerun import (
 from chargehand.runner import Runner
 from chargehand.settings import Settings, load_settings
 from chargehand.store import Stored
-from chargehand.validation import Validation, compose_files, read_files, validate_files
+from chargehand.targeting import pick
 
 _log = logging.getLogger(__name__)
 
 
-class Project(Repository):
+class Project(Planner):
     """A user's repository, and what can be asked of it."""
-
-    @property
-    def job_files(self) -> tuple[Path, ...]:
-        """Every job file of ``playbooks/``, by name."""
-        return job_files(self.root)
-
-    @property
-    def jobs(self) -> tuple[Job, ...]:
-        """Every job of ``playbooks/``.
-
-        Raises:
-            InvalidError: With everything that is wrong with any file.
-        """
-        return self.read_jobs(self.job_files)
-
-    def read_jobs(self, files: Iterable[Path | str]) -> tuple[Job, ...]:
-        """The jobs of some files, in order; only their shape is checked.
-
-        Raises:
-            InvalidError: With everything that is wrong with any file.
-        """
-        jobs, problems = read_files(files)
-        if problems:
-            raise InvalidError(problems)
-        return jobs
-
-    def compose(self, job: Job, overrides: Overrides = NO_OVERRIDES) -> JobInvocation:
-        """The job invocation that a job means now.
-
-        Raises:
-            InvalidError: With everything that is wrong with the job or with what it refers to.
-        """
-        return compose(job, self.catalogue, now=self.now(), overrides=overrides)
-
-    def compose_files(
-        self, files: Iterable[Path | str], overrides: Overrides = NO_OVERRIDES
-    ) -> tuple[JobInvocation, ...]:
-        """The job invocations of every job of some files, in order; what `run` and `plan` begin with.
-
-        Raises:
-            InvalidError: With everything that is wrong with any job, file or thing they refer to.
-        """
-        return compose_files(files, lambda: self.catalogue, now=self.now(), overrides=overrides)
-
-    def validate(
-        self,
-        files: Iterable[Path | str] | None = None,
-        *,
-        run_programs: bool = False,
-        every_host: bool = False,
-    ) -> Validation:
-        """Check files as far as that is possible offline; the hosts of every job are rendered.
-
-        Nothing that the files say is carried out, so that those of a stranger can be checked.
-
-        Args:
-            files: None means every job file of the project.
-            run_programs: Whether executable inventories are run all the same, where the setting allows it.
-            every_host: Whether all are rendered; else a few seconds' worth, and a warning names the rest.
-        """
-        project, doubts = self._offline("run" if run_programs else "skip")
-        return validate_files(
-            self.job_files if files is None else tuple(files),
-            lambda: project.catalogue,
-            now=self.now(),
-            doubts=doubts,
-            every_host=every_host,
-        )
-
-    def choose_hosts(self, invocation: JobInvocation, selection: Selection = EVERY_HOST) -> tuple[Host, ...]:
-        """The hosts of an invocation, in order; shuffled anew by every call when the job says so.
-
-        Raises:
-            NoHostMatchedError: Nobody is meant.
-            PolicyError: More hosts than the job allows.
-        """
-        return choose_hosts(
-            invocation, self.inventory, selection, now=self.now(), shuffle=random.SystemRandom()
-        )
-
-    def plan(
-        self,
-        job: Job | JobInvocation,
-        *,
-        overrides: Overrides = NO_OVERRIDES,
-        selection: Selection = EVERY_HOST,
-        access: Access = NO_ACCESS,
-    ) -> Plan:
-        """What a job would do now: hosts in order, scripts with secrets masked, effective settings.
-
-        Raises:
-            InvalidError: With everything that is wrong.
-            NoHostMatchedError: Nobody is meant.
-            PolicyError: More hosts than the job allows.
-        """
-        invocation = job if isinstance(job, JobInvocation) else self.compose(job, overrides)
-        hosts = self.choose_hosts(invocation, selection)
-        with self._renderer(PREVIEW_LIMITS) as renderer:
-            return make_plan(invocation, hosts, self.inventory, renderer, self.settings, access=access)
-
-    def prepare(
-        self,
-        invocation: JobInvocation,
-        hosts: Sequence[Host],
-        *,
-        access: Access = NO_ACCESS,
-        prompt: Prompt = refuse_prompt,
-    ) -> Plan:
-        """The plan that runs: as `plan` makes it, with every secret looked up.
-
-        Args:
-            invocation: What runs.
-            hosts: On these, in this order.
-            access: How they are reached, in place of job, host and setting.
-            prompt: Asks a person for a secret, given the question.
-
-        Raises:
-            UsageError: It is scheduled for later.
-            InvalidError: With everything that is wrong; nothing was connected to.
-        """
-        invocation.check_due(self.now())
-        credentials = resolve_credentials(
-            invocation, settings_references(self.settings), partial(self.look_up, prompt=prompt)
-        )
-        with self._renderer(RenderLimits()) as renderer:
-            return make_plan(
-                invocation,
-                hosts,
-                self.inventory,
-                renderer,
-                self.settings,
-                access=access,
-                credentials=credentials,
-            )
 
     @contextmanager
     def begin(
@@ -319,14 +179,7 @@ class Project(Repository):
         """
         stored = self.store.history.find(invocation_id, with_output=False)
         check_repeatable(stored, wish, is_alive=self.store.runners.is_alive(stored.runner_id))
-        with ExitStack() as stack:
-            left_out: tuple[str, ...] = ()
-            project = self._like(stored, self.root, self.settings)
-            if wish.recorded:
-                folder, left_out = stack.enter_context(recorded_files(stored, self.root))
-                project = self._like(stored, folder, load_settings(folder))
-            stack.callback(project.close)
-            job = find_job(stored, lambda playbook: project.read_jobs([project.root / playbook]))
+        with self._files_of(stored, wish) as (project, job, left_out):
             invocation = project.compose(job, overrides_of(stored.launch, wish.overrides))
             provenance = provenance_of(job, project.root, trigger="rerun", rerun_of=invocation_id)
             again = repeat(stored, invocation, project.inventory, wish, provenance)
@@ -356,15 +209,70 @@ class Project(Repository):
             hosts = project.choose_hosts(again.invocation, again.selection)
             plan = project.prepare(again.invocation, hosts, access=again.access, prompt=prompt)
             plan = replace(plan, missing=len(again.missing))
-            launch = launch_of(
-                again.invocation,
-                overrides=again.overrides,
-                access=again.access,
-                inventory=project.given_sources,
-                root=project.root,
-            )
-            with project.begin(plan, launch=launch, provenance=again.provenance) as book:
+            with project.begin(plan, launch=again.launch(project), provenance=again.provenance) as book:
                 return project.execute(plan, book, observers=(observer,) if observer else ())
+
+    def resume(
+        self,
+        invocation_id: int,
+        wish: Wish = ALL_AGAIN,
+        *,
+        changed: bool = False,
+        observers: Sequence[Observer] = (),
+        prompt: Prompt = refuse_prompt,
+        on_start: Callable[[Runner], None] = lambda _: None,
+    ) -> Execution:
+        """Finish an invocation whose runner died, or ask again what became of hosts that are unknown.
+
+        Args:
+            invocation_id: Of the invocation.
+            wish: With which files, and how hosts are reached; its parts are not looked at.
+            changed: Whether scripts may differ from those that the invocation began with.
+            observers: Told of every event while it runs.
+            prompt: Asks a person for a secret, given the question.
+            on_start: Given the runner before the first script is sent, to stop it by.
+
+        Raises:
+            ChargehandError: It cannot be resumed like that; nothing was connected to.
+        """
+        stored = self.store.history.find(invocation_id)
+        check_resumable(stored, self.store)
+        if is_over(stored):
+            return Execution(record=stored.record, result=result_of(stored))
+        check_given(stored, wish)
+        with self._files_of(stored, wish) as (project, job, _):
+            invocation = project.compose(job, overrides_of(stored.launch, wish.overrides))
+            names = [share.host_name for share in stored.shares]
+            hosts, _ = pick(names, project.inventory, invocation.targeting.within)
+            access = access_of(stored.launch, wish.access)
+            plan = project.prepare(invocation, hosts, access=access, prompt=prompt)
+            if not changed:
+                check_scripts(stored, plan)
+            with self.store.runners.register(self.state) as runner:
+                execution = resume(
+                    take_over(stored, self.store, runner.id),
+                    plan,
+                    project.settings,
+                    Book(record=stored.record, store=self.store, runner_id=runner.id),
+                    observers=tuple(observers),
+                    on_start=on_start,
+                    clock=self._clock,
+                )
+        self.tell(job, execution.record)
+        return execution
+
+    @contextmanager
+    def _files_of(self, stored: Stored, wish: Wish) -> Iterator[tuple["Project", Job, tuple[str, ...]]]:
+        """The project with the files and the inventory of a launch, its job, and what those files lack."""
+        with ExitStack() as stack:
+            left_out: tuple[str, ...] = ()
+            project = self._like(stored, self.root, self.settings)
+            if wish.recorded:
+                folder, left_out = stack.enter_context(recorded_files(stored, self.root))
+                project = self._like(stored, folder, load_settings(folder))
+            stack.callback(project.close)
+            job = find_job(stored, lambda playbook: project.read_jobs([project.root / playbook]))
+            yield project, job, left_out
 
     def _like(self, stored: Stored, root: Path, settings: Settings) -> "Project":
         """The project with other files and with the inventory of a launch, unless another one is given."""
@@ -377,25 +285,3 @@ class Project(Repository):
             clock=self._clock,
             home=self.home,
         )
-
-    def _renderer(self, limits: RenderLimits) -> AbstractContextManager[Renderer]:
-        return Renderer(self.templates, self.inventory.hosts, self.inventory.groups, limits)
-
-    def _offline(self, programs: Programs) -> tuple["Project", list[Problem]]:
-        """The project as validation sees it, which may lack the vault passwords, and warnings of that."""
-        settings, doubts = self.settings, []
-        try:
-            _ = self.vault_passwords
-        except SecretError as error:
-            settings = replace(settings, vault_password_files=())
-            doubts = [replace(problem, severity="warning") for problem in error.problems]
-        project = Project(
-            self.root,
-            settings,
-            inventory=self.sources,
-            programs=programs,
-            vault_passwords=self._vault_passwords,
-            clock=self._clock,
-            home=self.home,
-        )
-        return project, doubts

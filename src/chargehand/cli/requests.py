@@ -236,6 +236,21 @@ class ServeRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ResumeRequest(InventoryRequest):
+    """``chargehand resume``."""
+
+    id: str
+    recorded: bool
+    changed: bool
+    inputs: tuple[str, ...]
+    ask_pass: bool
+    ask_become_pass: bool
+    private_key: Path | None
+    output: Literal["text", "json", "ndjson"]
+    verbose: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class RerunRequest(LaunchRequest):
     """``chargehand rerun``."""
 

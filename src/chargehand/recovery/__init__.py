@@ -5,7 +5,14 @@
 
 from chargehand.recovery.errands import Errands
 from chargehand.recovery.inquest import Recovered, is_open, recover
-from chargehand.recovery.resume import check_resumable, check_scripts, is_over, resume
+from chargehand.recovery.resume import (
+    check_resumable,
+    check_scripts,
+    is_over,
+    result_of,
+    resume,
+    take_over,
+)
 
 __all__ = [
     "Errands",
@@ -15,5 +22,7 @@ __all__ = [
     "is_open",
     "is_over",
     "recover",
+    "result_of",
     "resume",
+    "take_over",
 ]

@@ -1,12 +1,14 @@
 """Resume: an invocation whose runner died, gone on with."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from chargehand.errors import UsageError
-from chargehand.event import Observer
+from chargehand.event import Notice, Observer
 from chargehand.execution import Execution, execute
 from chargehand.hostset import fold
 from chargehand.plan import Plan
@@ -14,7 +16,7 @@ from chargehand.recording import Book
 from chargehand.recording.book import shares_of
 from chargehand.recovery.errands import Errands
 from chargehand.recovery.inquest import is_open, recover
-from chargehand.result import Status
+from chargehand.result import JobResult, Status
 from chargehand.runner import Runner
 from chargehand.runner.outcome import ALREADY_THERE
 from chargehand.settings import Settings
@@ -66,12 +68,41 @@ def check_scripts(stored: Stored, plan: Plan) -> None:
     ]
     if changed:
         number, origin = stored.record.id, stored.record.provenance
-        recorded = f"check out {origin.commit[:12]} and resume, or " if origin and origin.commit else ""
+        recorded = origin is not None and origin.commit is not None and origin.dirty is False
         raise UsageError(
-            f"the scripts of invocation {number} have changed since it began, on {fold(changed)}: {recorded}"
-            f"`chargehand resume {number} --changed` runs them as they are now; "
+            f"the scripts of invocation {number} have changed since it began, on {fold(changed)}: "
+            + (f"`chargehand resume {number} --recorded` takes those of its commit; " if recorded else "")
+            + f"`chargehand resume {number} --changed` runs them as they are now; "
             f"`chargehand cancel {number}` and `chargehand rerun {number} --unreached` begin anew"
         )
+
+
+def take_over(stored: Stored, store: Store, runner_id: str) -> Stored:
+    """Take an invocation from the runner that died; what it is now, when nobody else writes it any more.
+
+    Raises:
+        UsageError: Somebody else was quicker.
+    """
+    number = stored.record.id
+    if stored.record.state == "stopped":
+        return stored
+    if not store.invocations.claim(number, runner_id, instead_of=stored.runner_id):
+        raise UsageError(
+            f"invocation {number} was taken over by somebody else just now; `show {number}` says"
+        )
+    return store.history.find(number)
+
+
+def result_of(stored: Stored) -> JobResult:
+    """What an invocation came to so far."""
+    record = stored.record
+    began_at = record.start_at or stored.created_at
+    return JobResult(
+        results=record.results,
+        started_at=began_at,
+        ended_at=record.ended_at or began_at,
+        cancelled=record.cancelled,
+    )
 
 
 def resume(
@@ -79,49 +110,78 @@ def resume(
     plan: Plan,
     settings: Settings,
     book: Book,
-    errands: Errands,
     *,
     observers: tuple[Observer, ...] = (),
     spool: Path | None = None,
     on_start: Callable[[Runner], None] = lambda _: None,
+    clock: Callable[[], datetime],
 ) -> Execution:
     """Finish an invocation whose runner died: ask the hosts, and run the scripts that never started.
 
     Args:
-        stored: The invocation, claimed for the runner of `book` unless it is over.
+        stored: The invocation, taken over by the runner of `book` unless it is over.
         plan: Its hosts as far as the inventory has them, in its order.
         settings: How many hosts at once when the plan does not say.
         book: Where it is written down.
-        errands: Asks the hosts.
         observers: Told of every event of the run.
         spool: Where outputs too large for memory are kept; None drops them with the run.
         on_start: Given the runner before the first script is sent.
+        clock: The time, aware, UTC.
     """
-    assert book.store is not None  # noqa: S101 - there would be nothing to go on with
-    recover(stored, plan.template_invocations, book.store, errands)
+    store = book.store
+    assert store is not None  # noqa: S101 - there would be nothing to go on with
+    errands = Errands(
+        hosts_at_once=settings.concurrency_level,
+        clock=clock,
+        beat=partial(store.runners.beat, book.runner_id),
+    )
+
+    def ask() -> Stored:
+        before = store.history.find(stored.record.id)
+        for line in _announce(before, plan):
+            for observer in observers:
+                observer(Notice(at=clock(), message=line))
+        recover(before, plan.template_invocations, store, errands)
+        return store.history.find(stored.record.id)
+
     for last in (False, True):
-        stored = book.store.history.find(stored.record.id)
-        failures_left = _failures_left(plan, stored)
-
-        def start(runner: Runner, *, spent: bool = failures_left <= 0) -> None:
-            if spent:
-                runner.refrain("stop_after")
-            on_start(runner)
-
+        now = ask()
         execution = execute(
-            _rest(plan, stored, failures_left),
+            _rest(plan, now),
             settings,
-            replace(book, record=stored.record),
+            replace(book, record=now.record),
             observers=observers,
             spool=spool,
-            on_start=start,
-            clock=errands.now,
+            on_start=_steered(plan, now, on_start),
+            clock=clock,
         )
+        # A first start that came after the host was asked is the one that counts: once more, it is asked.
         if last or not any(result.code == ALREADY_THERE for result in execution.result.results):
             break
-        # A first start came after the host was asked, and is the one that counts: ask once more.
-        recover(book.store.history.find(stored.record.id), plan.template_invocations, book.store, errands)
     return execution
+
+
+def _announce(stored: Stored, plan: Plan) -> Iterator[str]:
+    """What is told before hosts are asked."""
+    asked = [share.host_name for share in stored.shares if is_open(share)]
+    known = {share.host for share in plan.template_invocations}
+    if asked:
+        yield f"asking what became of the scripts on {fold(asked)}"
+    if missing := [share.host_name for share in stored.shares if share.host_name not in known]:
+        yield f"not in the inventory any more: {fold(missing)}"
+
+
+def _steered(plan: Plan, stored: Stored, on_start: Callable[[Runner], None]) -> Callable[[Runner], None]:
+    """Has a runner obey what held for the invocation before the crash."""
+
+    def start(runner: Runner) -> None:
+        if stored.cancel_requested:
+            runner.stop()
+        elif _failures_left(plan, stored) <= 0:
+            runner.refrain("stop_after")
+        on_start(runner)
+
+    return start
 
 
 def _failures_left(plan: Plan, stored: Stored) -> float:
@@ -131,13 +191,13 @@ def _failures_left(plan: Plan, stored: Stored) -> float:
     return allowed - sum(status not in _NO_FAILURE for status in done)
 
 
-def _rest(plan: Plan, stored: Stored, failures_left: float) -> Plan:
+def _rest(plan: Plan, stored: Stored) -> Plan:
     """What is left of a plan: hosts that never started, under the tokens that the store has of them."""
     tokens = {share.host_name: share.token for share in stored.shares if share.state == "queued"}
     shares = [
         _with_token(share, tokens[share.host]) for share in plan.template_invocations if share.host in tokens
     ]
-    limits = plan.invocation.limits
+    limits, failures_left = plan.invocation.limits, _failures_left(plan, stored)
     if failures_left != math.inf:
         limits = replace(limits, stop_after=max(1, int(failures_left)))
     return replace(

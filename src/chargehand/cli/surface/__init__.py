@@ -3,7 +3,7 @@
 import click
 
 from chargehand.cli.surface.checking import PLAN, RENDER, VALIDATE
-from chargehand.cli.surface.history import CANCEL, DIFF, LIST, OUTPUT, PRUNE, RERUN, SHOW
+from chargehand.cli.surface.history import CANCEL, DIFF, LIST, OUTPUT, PRUNE, RERUN, RESUME, SHOW
 from chargehand.cli.surface.looking import BOOKMARKS, FEATURES, HOSTS, SCHEMA, TEMPLATES
 from chargehand.cli.surface.running import EXEC, RUN
 from chargehand.cli.surface.scheduling import SCHEDULE, SERVE, TICK
@@ -18,6 +18,7 @@ COMMANDS: tuple[click.Command, ...] = (
     DIFF,
     CANCEL,
     RERUN,
+    RESUME,
     PRUNE,
     TICK,
     SERVE,

@@ -10,6 +10,9 @@ from chargehand.cli.command import Command
 _FROM_THE_NEWEST = re.compile(r"-[1-9]\d{0,8}", re.ASCII)
 
 
+_OF_RESUME = frozenset(("ask_pass", "ask_become_pass", "private_key", "output", "verbose"))
+
+
 class OfInvocation(Command):
     """A command that takes the id of an invocation, where ``-1`` is the newest and no option."""
 
@@ -210,6 +213,38 @@ Examples:
   chargehand rerun 4711 --failed --unreached -f 5
   chargehand rerun 4711 --recorded
   chargehand rerun 4711 --failed --list-hosts
+""",
+)
+
+RESUME = OfInvocation(
+    "resume",
+    request=requests.ResumeRequest,
+    answer="resume:resume",
+    params=[
+        invocation_id(),
+        click.Option(
+            ["--recorded"],
+            is_flag=True,
+            help="With the files of the commit that it ran from, not those of now.",
+        ),
+        click.Option(
+            ["--changed"], is_flag=True, help="Run scripts that never started though they have changed since."
+        ),
+        *options.inventory(),
+        options.inputs(),
+        *(each for each in options.launch() if each.name in _OF_RESUME),
+    ],
+    help="""Finish a job invocation whose runner died, or ask again about hosts whose end is unknown.
+
+Every host that may have been sent its script is asked what became of it; scripts that never started run now,
+the others are never started again (unless the job is idempotent). Passwords and hidden inputs are never kept,
+and must be given again. Ends like `run`.
+
+\b
+Examples:
+  chargehand resume last
+  chargehand resume 4711 -K
+  chargehand resume 4711 --recorded -o json
 """,
 )
 
