@@ -369,3 +369,13 @@ def test_an_appointment_whose_file_is_refused_stays(site):
     path.write_text("{")
     assert site.take_over(at(1)).removed == ()
     assert site.appointments() == ["scheduled - 05:00"]
+
+
+def test_a_job_with_a_time_of_its_own_does_not_start_again_when_the_history_is_pruned(site):
+    site.files.jobs(once(at(5)))
+    site.take_over(at(5, 1))
+    (appointment,) = site.store.logics.appointments()
+    site.store.invocations.fail(appointment.id, code="invalid", reason="", exit_code=3, ended_at=at(5, 2))
+    assert site.store.invocations.prune(keep=0) == 0
+    assert site.take_over(at(5, 3)) == Reconciliation()
+    assert site.appointments() == ["stopped invalid 05:00"]

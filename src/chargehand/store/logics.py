@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from chargehand.errors import UsageError, did_you_mean
@@ -21,6 +21,9 @@ from chargehand.store.tables import job_invocation, recurring_logic, template_in
 _INVOCATION: Final = job_invocation.c
 _LOGIC: Final = recurring_logic.c
 _COLUMNS: Final = tuple(field.name for field in fields(RecurringLogic) if field.name != "id")
+
+_ADD: Final = insert(job_invocation).returning(_INVOCATION.id)
+_KEEP: Final = update(recurring_logic).where(_LOGIC.id == bindparam("this"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +123,7 @@ class Logics:
             if before is None and after is not None:
                 try:
                     with connection.begin_nested():
-                        connection.execute(insert(recurring_logic).values(_columns(after)))
+                        connection.execute(insert(recurring_logic), _columns(after))
                 except IntegrityError:  # another program added it in this instant
                     before = _find(connection, _LOGIC.key == key)
                     after = change(before)
@@ -208,12 +211,12 @@ class Logics:
                     if each.occurrence not in written:
                         written[each.occurrence] = draft(logic, each)
                     values = _columns_of(logic, each, written[each.occurrence], runner_id, now)
-                    added = insert(job_invocation).values(values).returning(_INVOCATION.id)
-                    number = connection.execute(added).scalar_one()
+                    number = connection.execute(_ADD, values).scalar_one()
                 decided.append(Decided(invocation_id=number, decision=each))
             if decisions.logic != logic:
                 _write(connection, decisions.logic)
-            _ask_to_stop(connection, decisions.cancel)
+            if decisions.cancel:
+                _ask_to_stop(connection, decisions.cancel)
             return tuple(decided)
 
         result = self._database.write(step)
@@ -260,7 +263,7 @@ def _columns(logic: RecurringLogic) -> dict[str, object]:
 
 
 def _write(connection: Connection, logic: RecurringLogic) -> None:
-    connection.execute(update(recurring_logic).where(_LOGIC.id == logic.id).values(_columns(logic)))
+    connection.execute(_KEEP, _columns(logic) | {"this": logic.id})
 
 
 def _change(connection: Connection, before: RecurringLogic, after: RecurringLogic, at: datetime) -> None:

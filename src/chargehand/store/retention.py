@@ -55,8 +55,14 @@ def size_bytes(database: Database) -> int:
 def _doomed(
     connection: Connection, *, keep: int | None, older_than: datetime | None, max_bytes: int | None
 ) -> list[int]:
-    """The ids of those that go, the oldest first."""
-    over = select(_INVOCATION.id, _INVOCATION.ended_at).where(_INVOCATION.state == "stopped")
+    """The ids of those that go, the oldest first.
+
+    A job with a time of its own is kept from starting again by its row: as long as its file is there, nothing
+    else remembers that it ran.
+    """
+    over = select(_INVOCATION.id, _INVOCATION.ended_at).where(
+        _INVOCATION.state == "stopped", _INVOCATION.schedule_key.is_(None)
+    )
     rows = connection.execute(over.order_by(_INVOCATION.id.desc())).all()
     sizes = _sizes(connection) if max_bytes is not None else {}
     doomed, taken = [], 0
