@@ -83,7 +83,7 @@ recurring_logic = Table(
     Column("state", String(16), nullable=False),  # active disabled finished cancelled
     Column("reason", Words, nullable=False, default=""),  # why it is not active, or what is wrong
     Column("removed", Boolean, nullable=False, default=False),  # cancelled because its job is gone
-    Column("fingerprint", String(64), nullable=False),  # of everything below that the file says
+    Column("fingerprint", String(64), nullable=False),  # of whom its job means
     Column("cron_line", Words, nullable=False),
     Column("time_zone", Words, nullable=False),
     Column("purpose", Words),
