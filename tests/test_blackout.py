@@ -20,6 +20,7 @@ from chargehand.blackout import Blackout, Calendars, Window, load_blackout
 from chargehand.compose import Catalogue
 from chargehand.errors import InvalidError
 from chargehand.project import Project
+from repository import OWN_NAME, Repository
 
 CASES = sorted((Path(__file__).parent / "cases" / "blackout").glob("*.ics"))
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -258,3 +259,15 @@ def test_a_catalogue_finds_calendars_beside_its_settings(tmp_path):
     project = project_of(tmp_path)
     assert isinstance(project.catalogue, Catalogue)
     assert not project.compose(project.jobs[0]).blackout
+
+
+def test_a_run_by_hand_inside_a_blackout_runs_with_a_warning(tmp_path):
+    repository = Repository(tmp_path / "fleet")
+    repository.hosts({"here": {"ansible_connection": "local", "ansible_user": OWN_NAME}})
+    now = datetime.now(UTC)
+    days = [f"DTSTART;VALUE=DATE:{now - timedelta(days=2):%Y%m%d}", "DURATION:P5D"]
+    (repository.root / "freeze.ics").write_text(calendar(*event(*days)))
+    answer = repository.chargehand("run", repository.job("echo ran", blackout="freeze.ics"))
+    assert answer.code == 0, answer.stderr
+    assert "ran" in answer.stdout
+    assert "warning: nothing starts by itself during `freeze`; by hand it does" in answer.stderr

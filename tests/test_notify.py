@@ -363,3 +363,23 @@ def test_validation_sends_nothing_and_tells_a_name_that_is_not_known(repository)
     assert answer.code == 3
     assert "the setting `notify` has no name `obs`" in answer.stdout + answer.stderr
     assert "did you mean `ops`?" in answer.stdout + answer.stderr
+
+
+def test_doctor_tells_who_is_told_and_by_what_kind_of_url_only(repository, receiver):
+    (repository.root / "freeze.ics").write_text(
+        "BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\nEND:VCALENDAR\n", encoding="utf-8"
+    )
+    repository.job("true", notify=[{"to": {"env": "OPS_URL"}}], blackout="freeze.ics")
+    findings = repository.chargehand("doctor", "-o", "json", environ={"OPS_URL": receiver.url})
+    found = {finding["about"]: finding["found"] for finding in findings.document}
+    assert found["notify"] == "the environment variable `OPS_URL` by json"
+    assert found["blackout"] == "1 calendar"
+    assert CANARY not in findings.stdout + findings.stderr
+
+
+def test_doctor_says_what_keeps_messages_and_calendars_from_working(repository):
+    repository.job("true", notify=[{"to": {"env": "OPS_URL"}}], blackout="freeze.ics")
+    answer = repository.chargehand("doctor")
+    assert answer.code == 1
+    assert "the environment variable `OPS_URL` is not set" in answer.stdout
+    assert "the calendar `freeze.ics` cannot be read" in answer.stdout

@@ -1,19 +1,28 @@
 """``chargehand doctor``."""
 
 import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
+from datetime import UTC
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
+from chargehand.blackout import Calendars
 from chargehand.cli import screen
 from chargehand.cli.opening import open_project
 from chargehand.cli.requests import DoctorRequest
+from chargehand.compose import name_calendars, read_wishes
 from chargehand.doctor import Finding, Verdict, examine_machine
-from chargehand.errors import ChargehandError
+from chargehand.errors import ChargehandError, Place, UsageError
+from chargehand.job import Job
 from chargehand.layout import find_root
+from chargehand.project import Project
+from chargehand.secret import Secret
 from chargehand.settings import Settings, load_settings
 
 _SHADES: dict[Verdict, str] = {"ok": "green", "warn": "yellow", "fail": "red"}
@@ -55,7 +64,47 @@ def _project(request: DoctorRequest) -> list[Finding]:
         ("bookmarks", lambda: screen.count(len(list(project.bookmarks)), "bookmark")),
         ("jobs", lambda: screen.count(len(project.jobs), "job")),
     )
-    return [_look(about, look) for about, look in looks]
+    return [_look(about, look) for about, look in looks] + _extras(project)
+
+
+def _extras(project: Project) -> list[Finding]:
+    """What needs packages that are not always installed, as far as the project asks for it."""
+    with suppress(ChargehandError):  # told of `jobs`
+        jobs = project.jobs
+        found = []
+        if project.settings.blackout or any(job.has("blackout") for job in jobs):
+            found.append(_look("blackout", lambda: _calendars(project, jobs)))
+        if project.settings.notify or any(job.has("notify") for job in jobs):
+            found.append(_look("notify", lambda: _recipients(project, jobs)))
+        return found
+    return []
+
+
+def _calendars(project: Project, jobs: Sequence[Job]) -> str:
+    """How many calendars are read; all of them are."""
+    files = dict.fromkeys(project.settings.blackout, Place(project.settings.file))
+    for job in jobs:
+        files |= name_calendars(job, project.settings)
+    Calendars(project.root).blackout(files, UTC)
+    return screen.count(len(files), "calendar")
+
+
+def _recipients(project: Project, jobs: Sequence[Job]) -> str:
+    """Who is told, and by what kind of URL; of the URL nothing else is said."""
+    if find_spec("apprise") is None:
+        raise UsageError("apprise is missing: pip install 'chargehand[notify]'")
+    wishes = {wish.name: wish for job in jobs for wish in read_wishes(job, project.settings)}
+    if not wishes:
+        return "nobody is told by any job"
+    return ", ".join(f"{name} by {_scheme(project.look_up(wishes[name].to))}" for name in sorted(wishes))
+
+
+def _scheme(url: Secret) -> str:
+    """The kind of a URL."""
+    found = re.match(r"([a-z][a-z0-9+.-]{0,19})://", url.reveal(), re.ASCII | re.IGNORECASE)
+    if found is None:
+        raise UsageError("what `notify` leads to is no URL such as mailto://...")
+    return found[1]
 
 
 def _look(about: str, look: Callable[[], str]) -> Finding:

@@ -19,6 +19,7 @@ from chargehand.cli.requests import (
     ScheduleListRequest,
     ScheduleNextRequest,
 )
+from chargehand.compose import name_calendars
 from chargehand.document import load
 from chargehand.errors import InvalidError, UsageError
 from chargehand.job import read_jobs
@@ -145,10 +146,8 @@ class Plans:
         """The calendars that hold for a job; none when one of them, or its file, is refused."""
         try:
             job = read_jobs(load(self._root / logic.playbook))[logic.job_number]
-            own = job.text("blackout")
-            files = [*self._settings.blackout, *([own] if own else map(str, job.items("blackout")))]
-            places = dict.fromkeys(files, job.place("blackout"))
-            return self._calendars.blackout(places, ZoneInfo(logic.time_zone))
+            files = name_calendars(job, self._settings)
+            return self._calendars.blackout(files, ZoneInfo(logic.time_zone))
         except IndexError:  # the job is not where it was; the next `tick` sees that
             return NO_BLACKOUT
         except InvalidError as error:
