@@ -119,8 +119,10 @@ def _close(book: Book, ledger: Ledger, result: JobResult) -> str:
             return f"could not record: {error}; it is not in the store that the run is over"
         return ""
     lost = ledger.unwritten
-    what = f"the outcome of {fold(lost)} is" if lost else "hosts may be"
-    return f"could not record: {trouble}; {what} not in the store, and left on the host to be asked for"
+    what = f"the outcome of {fold(lost)} is not in the store; " if lost else ""
+    return (
+        f"could not record: {trouble}; {what}`chargehand resume {book.record.id}` asks the hosts and goes on"
+    )
 
 
 def describe(
