@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -36,6 +37,34 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     hosts = doubles(Project.load(ROOT).inventory)
     with Lab(tmp_path_factory.mktemp("examples") / "lab", hosts) as lab:
         yield lab.inventory
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The examples in one language on a page of the documentation."""
+    found = re.findall(
+        rf"^```{language}\n(.*?)^```", (ROOT / "docs" / page).read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    return [str(block) for block in found]
+
+
+def test_the_jobs_and_the_calendar_on_the_page_about_scheduling_are_valid(tmp_path: Path) -> None:
+    assert chargehand("init", ".", folder=tmp_path).returncode == 0
+    for number, text in enumerate(blocks("scheduling.md", "yaml")):
+        (tmp_path / "playbooks" / f"{number}.yml").write_text(text, encoding="utf-8")
+    (calendar,) = blocks("scheduling.md", "text")
+    (tmp_path / "playbooks" / "freeze.ics").write_text(calendar, encoding="utf-8")
+    (settings,) = blocks("scheduling.md", "toml")
+    with (tmp_path / "chargehand.toml").open("a", encoding="utf-8") as file:
+        file.write(settings)
+    done = chargehand("validate", folder=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert blocks("scheduling.md", "yaml")
+
+
+def test_the_example_that_recurs_says_when_it_runs_next() -> None:
+    done = chargehand("plan", "playbooks/nightly.yml")
+    assert done.returncode == 0, done.stderr
+    assert "30 4 * * *" in done.stdout
 
 
 def test_every_example_is_valid_without_a_warning() -> None:
