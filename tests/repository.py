@@ -56,6 +56,7 @@ class Repository:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.work = root / "work"
+        self._started = 0
         self.environ: dict[str, str] = {
             "PATH": os.environ["PATH"],
             "HOME": str(root),
@@ -128,8 +129,10 @@ class Repository:
         return done.stdout
 
     def start(self, *words: str | Path) -> "Running":
-        """Start a command."""
-        return Running([PROGRAM, *map(str, words)], self.root, self.environ)
+        """Start a command; others may be running."""
+        self._started += 1
+        name = "" if self._started == 1 else f"-{self._started}"
+        return Running([PROGRAM, *map(str, words)], self.root, self.environ, name)
 
     def left(self) -> list[str]:
         """What hosts still keep of scripts."""
@@ -139,8 +142,10 @@ class Repository:
 class Running:
     """A command that runs; ended at the end of the ``with`` block."""
 
-    def __init__(self, command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> None:
-        self._stdout, self._stderr = folder / "stdout", folder / "stderr"
+    def __init__(
+        self, command: Sequence[str], folder: Path, environ: Mapping[str, str], name: str = ""
+    ) -> None:
+        self._stdout, self._stderr = folder / f"stdout{name}", folder / f"stderr{name}"
         with self._stdout.open("wb") as stdout, self._stderr.open("wb") as stderr:
             self._program = subprocess.Popen(
                 command,
@@ -159,6 +164,11 @@ class Running:
         with self._program:
             self._program.kill()
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._program.pid
+
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
         self._program.send_signal(number)
@@ -166,6 +176,10 @@ class Running:
     def await_told(self, words: str) -> None:
         """Wait until it said something on stderr."""
         wait_until(lambda: words in self._stderr.read_text(encoding="utf-8"), 60, f"`{words}` is said")
+
+    def await_printed(self, words: str) -> None:
+        """Wait until it printed something on stdout."""
+        wait_until(lambda: words in self._stdout.read_text(encoding="utf-8"), 60, f"`{words}` is printed")
 
     def answer(self) -> Answer:
         """Wait for its end."""
