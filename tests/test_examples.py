@@ -41,10 +41,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def blocks(page: str, language: str) -> list[str]:
     """The examples in one language on a page of the documentation."""
-    found = re.findall(
-        rf"^```{language}\n(.*?)^```", (ROOT / "docs" / page).read_text("utf-8"), re.MULTILINE | re.DOTALL
-    )
-    return [str(block) for block in found]
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    return [each[1] for each in re.finditer(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)]
 
 
 def test_the_jobs_and_the_calendar_on_the_page_about_scheduling_are_valid(tmp_path: Path) -> None:
