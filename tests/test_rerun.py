@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +34,7 @@ from chargehand.rerun import (
 from chargehand.result import Status
 from chargehand.secret import Secret
 from chargehand.store.values import Stored, StoredShare
+from repository import OWN_NAME
 from test_git import Work
 
 NOW = datetime(2027, 1, 15, 12, tzinfo=UTC)
@@ -354,6 +356,28 @@ def test_with_the_recorded_files_the_new_invocation_is_of_that_commit(tmp_path: 
     )
     assert (again.provenance.commit, again.provenance.dirty) == (C, False)
     assert again.notes == ()
+
+
+def test_a_project_runs_an_invocation_again(tmp_path: Path) -> None:
+    (tmp_path / "inventory").mkdir()
+    (tmp_path / "inventory" / "hosts.ini").write_text(
+        "[all]\nweb1\nweb2\n[all:vars]\nansible_connection=local\n"
+    )
+    (tmp_path / "chargehand.toml").write_text(f'effective_user = "{OWN_NAME}"\n')
+    everybody = {"targeting_type": "static_query", "search_query": "*"}
+    script = "exec test {{ host.name }} = web1"
+    (tmp_path / "playbooks").mkdir()
+    (tmp_path / "playbooks" / "a.json").write_text(
+        json.dumps({"script": script, "job_invocation": everybody})
+    )
+    with closing(Project.load(tmp_path)) as project:
+        first = project.run(*project.jobs)
+        again = project.rerun(first.record.id, Wish(parts=frozenset({"failed"})))
+        assert [(each.host, each.status) for each in again.result.results] == [("web2", Status.FAILED)]
+        kept = project.store.history.find(again.record.id).record
+    assert kept.provenance is not None
+    assert (kept.provenance.trigger, kept.provenance.rerun_of) == ("rerun", first.record.id)
+    assert kept.targeting.search_query == "name ^ (web2)"
 
 
 # -- the recorded files -----------------------------------------------------------------------------------

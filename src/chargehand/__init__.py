@@ -38,6 +38,7 @@ _HOMES = {
     "job": ("Job",),
     "plan": ("Access", "Plan", "Selection"),
     "project": ("Project",),
+    "rerun": ("Wish",),
     "result": ("CapturedOutput", "HostResult", "JobResult", "Status"),
     "secret": ("Secret",),
     "settings": ("Settings",),

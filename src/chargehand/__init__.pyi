@@ -25,6 +25,7 @@ from chargehand.plan import Access as Access
 from chargehand.plan import Plan as Plan
 from chargehand.plan import Selection as Selection
 from chargehand.project import Project as Project
+from chargehand.rerun import Wish as Wish
 from chargehand.result import CapturedOutput as CapturedOutput
 from chargehand.result import HostResult as HostResult
 from chargehand.result import JobResult as JobResult
