@@ -1,12 +1,10 @@
 """A campaign of crashes: `chargehand run` killed at any instant, and gone on with until it is over.
 
-The oracle is a ledger that every script writes on its host, one file for each, which no crash of ours touches.
-A round is one run: killed, resumed - and killed again, sometimes - and then held against every law of `LAWS`.
+The oracle is a ledger that every script writes on its host, a file for each, which no crash touches.
+A round is one run: killed, gone on with - and killed again, sometimes - and then held against all `LAWS`.
 """
 
 import argparse
-import hashlib
-import json
 import os
 import random
 import signal
@@ -15,15 +13,20 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from repository import LINES, PROGRAM, Repository, job, loopback, reached
+from chargehand.report.invocation import document
+from chargehand.store import Store, open_store
+from repository import LINES, PROGRAM, Repository, loopback, reached
 from sshd import Sshd, wait_until
 
+T = TypeVar("T")
 CANARY = "crash-canary-4f1c9be27a"
 PATIENCE_S = 120
 NOT_STARTED = frozenset(("not_started", "skipped", "unreachable", "pending"))
@@ -61,6 +64,7 @@ class Round:
         number: Of the round.
         told: Whether it was asked to end, so that hosts may be cancelled.
         kills: How often it was killed.
+        length_s: How long the first command took.
         answers: What the commands that came to an end said: exit code, stdout, stderr.
         document: As `show` tells it; None when no invocation was ever recorded.
         violations: What is wrong.
@@ -69,6 +73,7 @@ class Round:
     number: int
     told: bool = False
     kills: int = 0
+    length_s: float = 0.0
     answers: list[tuple[int, str, str]] = field(default_factory=list)
     document: dict[str, Any] | None = None
     violations: list[str] = field(default_factory=list)
@@ -85,63 +90,77 @@ class Campaign:
     Args:
         folder: Must not exist.
         sshd: Answers on as many addresses as there are hosts.
+        hosts: How many.
         store: Address of the database; empty means the file of the repository.
-        seed: Decides delays, exit codes and instants.
+        seed: With the number of a round, decides its delays, exit codes and instants.
     """
 
     def __init__(self, folder: Path, sshd: Sshd, *, hosts: int, store: str = "", seed: int = 0) -> None:
         self.repository = Repository(folder)
         self.sshd = sshd
         self.store = store
+        self.seed = seed
         self.ledger = folder / "ledger"
         self.ledger.mkdir()
         self.names = [f"h{number}" for number in range(1, hosts + 1)]
-        self._random = random.Random(seed)  # noqa: S311 - to be repeated, not to be kept
-        self.repository.settings(
-            known_hosts_files=[str(sshd.known_hosts)], **({"store": store} if store else {})
-        )
+        self.repository.settings(known_hosts_files=[str(sshd.known_hosts)])
         self.repository.environ["CRASH_TOKEN"] = CANARY
+        if store:
+            self.repository.environ["CHARGEHAND_STORE"] = store
 
-    def launch(self, number: int, kills: Sequence[Kill], *, level: int = 5) -> Round:
+    def crash(self, number: int, length_s: float) -> Round:
+        """A round whose run is killed at any instant, and every third time its recovery as well.
+
+        Args:
+            number: Of the round.
+            length_s: How long an undisturbed run takes.
+        """
+        chance = random.Random(f"{self.seed}:{number}")
+        kills = [Kill(after_s=chance.uniform(0, length_s))]
+        while chance.random() < 1 / 3:
+            kills.append(Kill(after_s=chance.uniform(0, length_s)))
+        return self.launch(number, kills)
+
+    def launch(self, number: int, kills: Sequence[Kill] = ()) -> Round:
         """Run a job, die as told, and go on until it is over."""
         this = Round(number=number, told=any("TERM" in kill.failpoint for kill in kills))
-        self._prepare(number, level)
-        file = "playbooks/job.json"
+        chance = random.Random(f"{self.seed}:{number}:hosts")
+        self._prepare(number, chance)
         waiting = list(kills)
         before = self.newest()
-        self._command(this, ["run", file, "-o", "json"], waiting.pop(0) if waiting else None)
+        begun = time.monotonic()
+        self._command(this, ["run", "playbooks/job.json", "-o", "json"], waiting.pop(0) if waiting else None)
+        this.length_s = time.monotonic() - begun
         found = self.newest()
         if found == before:
             if any(self.ledger.iterdir()):
                 this.violations.append("I2 a host was started of a run that nobody knows of")
             return this
-        for _ in range(len(waiting) + 3):
+        for _ in range(len(waiting) + 2):
             if not waiting and not self._unfinished(found):
                 break
-            self._command(this, ["resume", str(found), "-o", "json"], waiting.pop(0) if waiting else None)
-        this.document = self.repository.chargehand("show", str(found), "-o", "json").document
+            words = chance.choice((["resume", str(found), "-o", "json"], ["tick"]))
+            self._command(this, words, waiting.pop(0) if waiting else None)
+        this.document = document(self._read(lambda store: store.history.find(found).record))
         this.violations += [violation for law in LAWS for violation in law(self, this)]
         return this
 
-    def random_kills(self, length_s: float) -> list[Kill]:
-        """One at any instant of a run that takes so long, and every third time another while it recovers."""
-        kills = [Kill(after_s=self._random.uniform(0, length_s))]
-        while self._random.random() < 1 / 3:
-            kills.append(Kill(after_s=self._random.uniform(0, length_s)))
-        return kills
-
-    def newest(self) -> int | None:
-        """The id of the newest invocation."""
-        done = self.repository.chargehand("list", "-n", "1", "-o", "json")
-        listed = done.document["results"] if isinstance(done.document, dict) else done.document
-        return listed[0]["id"] if listed else None
+    def newest(self) -> int:
+        """The id of the newest invocation; 0 when there is none."""
+        records = self._read(lambda store: store.history.page(None, limit=1).records)
+        return records[0].id if records else 0
 
     def lines(self, host: str) -> list[list[str]]:
         """What the host itself saw."""
         path = self.ledger / host
         return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
 
-    def _prepare(self, number: int, level: int) -> None:
+    def _read(self, question: Callable[[Store], T]) -> T:
+        state = self.repository.root / ".chargehand"
+        with open_store(self.store, state=state, clock=lambda: datetime.now(UTC)) as store:
+            return question(store)
+
+    def _prepare(self, number: int, chance: random.Random) -> None:
         for path in self.ledger.iterdir():
             path.unlink()
         self.repository.hosts(
@@ -149,8 +168,8 @@ class Campaign:
                 name: reached(
                     self.sshd,
                     address,
-                    delay=f"{self._random.uniform(0.05, 0.6):.3f}",
-                    code=self._random.choice((0, 0, 0, 3)),
+                    delay=f"{chance.uniform(0.05, 0.6):.3f}",
+                    code=chance.choice((0, 0, 0, 3)),
                 )
                 for name, address in zip(self.names, self.sshd.addresses, strict=False)
             }
@@ -160,13 +179,12 @@ class Campaign:
             template_inputs=[{"name": "token", "required": True, "hidden_value": True}],
             parameters={
                 "inputs": {"token": {"env": "CRASH_TOKEN"}},
-                "concurrency_control": {"concurrency_level": level},
+                "concurrency_control": {"concurrency_level": 5},
             },
         )
 
     def _unfinished(self, number: int) -> bool:
-        document = self.repository.chargehand("show", str(number), "-o", "json").document
-        return document["task"]["state"] != "stopped"
+        return self._read(lambda store: store.history.find(number).record.state) != "stopped"
 
     def _command(self, this: Round, words: list[str], kill: Kill | None) -> None:
         """Run a command; whether it came to its end, or was killed with all its processes."""
@@ -328,3 +346,50 @@ def _running(work: Path) -> list[str]:
             if f"{work}/.chargehand-" in words:
                 found.append(words)
     return found
+
+
+def say(line: str) -> None:
+    """Tell how it goes."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Make so many kills, and print what was violated."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("kills", type=int, help="how many kills")
+    parser.add_argument("--hosts", type=int, default=50)
+    parser.add_argument("--store", default="", help="address of a PostgreSQL database")
+    parser.add_argument(
+        "--seed", type=int, default=random.SystemRandom().getrandbits(32), help="to repeat one"
+    )
+    parser.add_argument("--first", type=int, default=1, help="number of the first round, to repeat one")
+    asked = parser.parse_args()
+    say(f"seed {asked.seed}, {asked.hosts} hosts, {asked.store or 'SQLite'}")
+    kills, violations, ends = 0, 0, Counter[str]()
+    with (
+        tempfile.TemporaryDirectory(prefix="crashes-") as folder,
+        Sshd(Path(folder) / "sshd", addresses=loopback(asked.hosts), lines=LINES) as sshd,
+    ):
+        campaign = Campaign(
+            Path(folder) / "repository", sshd, hosts=asked.hosts, store=asked.store, seed=asked.seed
+        )
+        number, length_s = asked.first, campaign.launch(0).length_s
+        while kills < asked.kills:
+            this = campaign.crash(number, length_s)
+            kills += this.kills
+            violations += len(this.violations)
+            ends.update(f"{each['status']} {each['code']}".strip() for each in this.results.values())
+            if not this.kills:  # a machine that is less busy now: no kill came in time
+                length_s = this.length_s or length_s
+            for violation in this.violations:
+                say(f"round {number}: {violation}")
+            if number % 25 == 0 or this.violations:
+                say(f"{number} rounds, {kills} kills, {violations} violations; {dict(ends)}")
+            number += 1
+    say(f"{number - asked.first} rounds, {kills} kills, {violations} violations; {dict(ends)}")
+    return bool(violations)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

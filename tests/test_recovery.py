@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -245,6 +246,21 @@ def test_a_folder_whose_removal_was_never_told_is_removed(fleet: Fleet) -> None:
     fleet.recover()
     assert fleet.share("done").settled
     assert list(fleet.work.iterdir()) == []
+
+
+def test_a_recovery_that_dies_before_it_cleans_up_leaves_that_to_the_next(fleet: Fleet) -> None:
+    fleet.begin("good", "cut")
+    fleet.reach("starting", "good", "cut")
+    fleet.keep("good", exit_code="0\n")
+    fleet.keep("cut", exit_code="143\n", stop="10\n", pid="999999999\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("chargehand.recovery.inquest._Recovery._clean_up", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            fleet.recover()
+    assert len(list(fleet.work.iterdir())) == 2
+    fleet.recover()
+    assert list(fleet.work.iterdir()) == []
+    assert [share.settled for share in fleet.stored.shares] == [True, True]
 
 
 def test_asking_twice_changes_nothing(fleet: Fleet) -> None:

@@ -4,7 +4,7 @@
 """
 
 from chargehand.recovery.errands import Errands
-from chargehand.recovery.inquest import Recovered, is_open, recover
+from chargehand.recovery.inquest import Recovered, is_left, is_open, recover
 from chargehand.recovery.resume import (
     check_resumable,
     check_scripts,
@@ -19,6 +19,7 @@ __all__ = [
     "Recovered",
     "check_resumable",
     "check_scripts",
+    "is_left",
     "is_open",
     "is_over",
     "recover",

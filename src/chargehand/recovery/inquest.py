@@ -61,6 +61,12 @@ def is_open(share: StoredShare) -> bool:
     return not share.reconciled or code in _REVISABLE
 
 
+def is_left(share: StoredShare) -> bool:
+    """Whether the host may still keep what nobody needs any more."""
+    known = share.status in _RAN or (share.status == Status.UNKNOWN and not is_open(share))
+    return share.state == "stopped" and share.intended_at is not None and known and not share.settled
+
+
 class _Recovery:
     """One invocation, asked for."""
 
@@ -196,8 +202,7 @@ class _Recovery:
     def _is_done(self, share: StoredShare, finding: Finding | None) -> bool:
         if finding:
             return finding.over and finding.code not in ("never-started", "no-host")
-        ran = share.state == "stopped" and share.status in _RAN and _started_at(share) is not None
-        return ran and not share.settled
+        return is_left(share)
 
 
 def _started_at(share: StoredShare) -> datetime | None:

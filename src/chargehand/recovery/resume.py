@@ -15,7 +15,7 @@ from chargehand.plan import Plan
 from chargehand.recording import Book
 from chargehand.recording.book import shares_of
 from chargehand.recovery.errands import Errands
-from chargehand.recovery.inquest import is_open, recover
+from chargehand.recovery.inquest import is_left, is_open, recover
 from chargehand.result import JobResult, Status
 from chargehand.runner import Runner
 from chargehand.runner.outcome import ALREADY_THERE
@@ -27,8 +27,9 @@ _NO_FAILURE = frozenset((Status.SUCCEEDED, Status.CANCELLED, Status.SKIPPED, Sta
 
 
 def is_over(stored: Stored) -> bool:
-    """Whether nothing is left to do: every host is done, and nobody has to be asked."""
-    return stored.record.state == "stopped" and not any(map(is_open, stored.shares))
+    """Whether nothing is left to do: every host is done, nobody has to be asked, no host to be cleaned up."""
+    left = any(is_open(share) or is_left(share) for share in stored.shares)
+    return stored.record.state == "stopped" and not left
 
 
 def check_resumable(stored: Stored, store: Store) -> None:

@@ -128,7 +128,10 @@ def main(memory_bytes: int, cpu_s: int) -> None:
                 answer = frame.encode(worker.answer(frame.decode(payload, Withheld)))
             except MemoryError:
                 os._exit(os.EX_TEMPFAIL)
-            link.sendall(answer)
+            try:
+                link.sendall(answer)
+            except BrokenPipeError:  # who asked was killed meanwhile
+                return
 
 
 if __name__ == "__main__":
