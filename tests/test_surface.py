@@ -45,7 +45,7 @@ ANSWERED = {path: command for path, command in EVERY.items() if isinstance(comma
 MODULES = sorted(
     module.name
     for module in walk_packages(chargehand.__path__, "chargehand.")
-    if not module.name.endswith("__main__")
+    if not module.name.endswith(("__main__", ".migrations.env"))  # alembic alone can import the latter
 )
 
 

@@ -51,9 +51,7 @@ def check_owner(path: Path) -> None:
     if status.st_mode & _OTHERS_MAY_WRITE:
         raise StoreError(f"{path}: others may write to it; `chmod go-w {path}`")
     if os.geteuid() not in (0, status.st_uid):
-        raise StoreError(
-            f"{path}: belongs to user {status.st_uid}; run as that user, or set another `state_dir`"
-        )
+        raise StoreError(f"{path}: belongs to user {status.st_uid}; run as that user, or set another `store`")
 
 
 def check_local(folder: Path, mounts: Path = _MOUNTS) -> None:
