@@ -17,7 +17,7 @@ from chargehand.project import Project
 from chargehand.report.invocation import document
 from chargehand.scheduler import Pass, Scheduler
 from chargehand.scheduler.rounds import STEP_S, Rounds, is_sane, sleep_s
-from chargehand.store import Stored
+from chargehand.store import Stored, open_store
 from chargehand.testing import FixedClock
 from databases import _server, database_url, postgres
 from repository import job
@@ -149,6 +149,9 @@ class Fleet:
         self.settings()
         self.hosts("web1", "web2")
         self.scheduler = self.another()
+        self.store = stack.enter_context(
+            open_store(url, state=root / ".chargehand", clock=lambda: datetime.now(UTC))
+        )
 
     def settings(self, **changes: object) -> None:
         values = {
@@ -183,13 +186,17 @@ class Fleet:
         file.write_text(json.dumps(content))
         return file
 
-    def another(self) -> Scheduler:
-        """A scheduler more, as another process would be one."""
+    def another(self, stack: ExitStack | None = None) -> Scheduler:
+        """A scheduler more, as another process would be one; it ends with the stack."""
+        stack = stack or self._stack
         project = Project.load(self.root, clock=self.clock)
-        self._stack.callback(project.close)
-        runner = self._stack.enter_context(project.store.runners.register(project.state))
-        self.store = project.store
-        return self._stack.enter_context(Scheduler(project, runner.id, tell=self.told.append))
+        stack.callback(project.close)
+        runner = stack.enter_context(project.store.runners.register(project.state))
+        return stack.enter_context(Scheduler(project, runner.id, tell=self.told.append))
+
+    def restart(self, stack: ExitStack) -> None:
+        """Go on with a new scheduler."""
+        self.scheduler = self.another(stack)
 
     def go(self, minutes: float = 0) -> Pass:
         """Let time pass, then make a pass and wait for the end of what it started."""
@@ -518,10 +525,7 @@ def test_the_next_scheduler_finishes_what_one_that_ended_left(fleet: Fleet) -> N
         parameters={"concurrency_control": {"concurrency_level": 1}},
     )
     with ExitStack() as stack:
-        project = Project.load(fleet.root, clock=fleet.clock)
-        stack.callback(project.close)
-        runner = stack.enter_context(project.store.runners.register(project.state))
-        dying = stack.enter_context(Scheduler(project, runner.id, tell=fleet.told.append))
+        dying = fleet.another(stack)
         dying.start_due()
         fleet.clock.move(60)
         dying.start_due()
@@ -538,10 +542,7 @@ def test_what_was_claimed_and_never_begun_is_taken_over_and_run_anew(fleet: Flee
     fleet.job(EVERY_MINUTE | {"max_iteration": 1})
     fleet.settings(parallel_invocations=1)
     with ExitStack() as stack:
-        project = Project.load(fleet.root, clock=fleet.clock)
-        stack.callback(project.close)
-        runner = stack.enter_context(project.store.runners.register(project.state))
-        dying = Scheduler(project, runner.id, tell=fleet.told.append)
+        dying = fleet.another(stack)
         dying.start_due()
         dying.refrain()
         fleet.clock.move(60)
@@ -550,3 +551,47 @@ def test_what_was_claimed_and_never_begun_is_taken_over_and_run_anew(fleet: Flee
     fleet.go()
     assert fleet.minutes() == [1]
     assert any("taken over" in line for line in fleet.told)
+
+
+NIGHTS = {
+    "clocks_go_forward": (
+        datetime(2027, 3, 27, 22, tzinfo=UTC),
+        {
+            "30 2 * * *": ["01:00"],
+            "0 3 * * *": ["01:00"],
+            "15 1-3 * * *": ["00:15", "01:00", "01:15"],
+            "*/30 2 * * *": [],
+        },
+    ),
+    "clocks_go_back": (
+        datetime(2027, 10, 30, 22, tzinfo=UTC),
+        {
+            "30 2 * * *": ["00:30"],
+            "0 3 * * *": ["02:00"],
+            "15 1-3 * * *": ["23:15", "00:15", "02:15"],
+            "*/30 2 * * *": ["00:00", "00:30", "01:00", "01:30"],
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("night", NIGHTS)
+def test_a_night_of_berlin_with_a_restart_every_few_minutes_runs_everything_once(
+    fleet: Fleet, night: str
+) -> None:
+    fleet.clock.now, expected = NIGHTS[night]
+    for number, line in enumerate(expected):
+        fleet.job({"cron_line": line}, name=f"job{number}", time_zone="Europe/Berlin", script="true")
+    for _ in range(6 * 60 // 7):
+        with ExitStack() as stack:
+            fleet.restart(stack)
+            fleet.go(7)
+    ran: dict[str, list[str]] = {line: [] for line in expected}
+    lines = list(expected)
+    for each in fleet.stored():
+        assert each.record.provenance is not None
+        assert each.occurrence is not None
+        name = each.record.provenance.job_name
+        ran[lines[int(name.removeprefix("job"))]].append(f"{each.occurrence:%H:%M}")
+    assert ran == expected
+    assert set(fleet.became()) <= {"stopped succeeded", "late"}

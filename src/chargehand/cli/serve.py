@@ -46,11 +46,14 @@ def serve(request: ServeRequest) -> int:
 
         def reload() -> None:
             try:
-                scheduler.take_settings(project.reloaded(settings=load_settings(project.root)))
+                settings = load_settings(project.root)
+                scheduler.take_settings(project.reloaded(settings=settings))
             except SettingsError as error:
                 screen.note(f"{error}\nchargehand.toml is refused: going on with the settings of before")
             else:
-                screen.note("chargehand.toml is read again")
+                moved = settings.store != project.settings.store
+                kept = "; the store stays what it is until `serve` is started anew" if moved else ""
+                screen.note(f"chargehand.toml is read again{kept}")
                 rounds.call()
 
         def end() -> None:
