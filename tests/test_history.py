@@ -2,6 +2,8 @@
 
 import json
 import shlex
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -492,3 +494,51 @@ def test_nothing_is_told_where_nothing_is_recorded(root, says, monkeypatch):
     told = says("list")
     assert told.code == 2
     assert "nothing is recorded here" in told.stderr
+
+
+@pytest.mark.parametrize("words", [["list"], ["list", "host ~ web"], ["show", "last"], ["output", "last"]])
+def test_looking_at_history_loads_nothing_that_runs_a_job(store, root, words):
+    over(store, good("web1"))
+    heavy = ("alembic", "cryptography", "fabric", "jinja2", "jsonschema", "paramiko", "yaml")
+    script = (
+        "import sys\n"
+        "from chargehand.cli.application import status\n"
+        f"assert status({words!r}) == 0\n"
+        f"sys.exit(' '.join(name for name in {heavy!r} if name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stderr == "\n"
+
+
+MEASURED = """
+import sys
+from pathlib import Path
+from chargehand.cli.application import status
+code = status(sys.argv[1:])
+(peak,) = [line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line]
+print(peak, file=sys.stderr)
+sys.exit(code)
+"""
+PIECE = b"0123456789abcde\n" * 4096
+PIECES = 3200
+
+
+def test_a_large_output_passes_in_little_memory(store, root):
+    number = create(store, "web1")
+    (share,) = share_ids(store, number)
+    write(store, intent(share), started(share))
+    for first in range(0, PIECES, 64):
+        places = range(first, first + 64)
+        write(store, *(chunk(share, place, PIECE, offset=place * len(PIECE)) for place in places))
+    peaks_mb = []
+    for words in (["--stderr"], [], ["--raw", "--stdout"], ["--timestamps"]):
+        with (root / "printed").open("wb") as printed_file:
+            done = subprocess.run(
+                [sys.executable, "-c", MEASURED, "output", str(number), *words],
+                stdout=printed_file,
+                stderr=subprocess.PIPE,
+                check=True,
+            )
+        assert (root / "printed").stat().st_size >= (0 if "--stderr" in words else PIECES * len(PIECE))
+        peaks_mb.append(int(done.stderr.split()[-1]) >> 10)
+    assert max(peaks_mb) < min(peaks_mb) + 40
