@@ -40,10 +40,11 @@ class Watch:
     def _watch(self) -> None:
         while not self._over.wait(EVERY_S):
             for entry in Path("/proc").glob("[0-9]*"):
-                arguments = _read(f"{entry}/cmdline")
+                arguments, environment = _read(f"{entry}/cmdline"), _read(f"{entry}/environ")
+                arguments = arguments or _read(f"{entry}/cmdline")  # a program that was just about to begin
                 self.programs.add(Path(os.fsdecode(arguments.partition(b"\0")[0])).name)
                 self._look(f"arguments of {arguments!r}", arguments)
-                self._look(f"environment of {arguments!r}", _read(f"{entry}/environ"))
+                self._look(f"environment of {arguments!r}", environment)
             for folder, _, files in os.walk(self._folder):
                 for name in files:
                     self._look(f"{folder}/{name}", _read(f"{folder}/{name}"))

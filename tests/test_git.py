@@ -199,6 +199,18 @@ def test_a_worktree_that_git_points_elsewhere_for_is_read_as_such(work: Work, tm
     assert read_head(tmp_path / "other") == Head(commit=commit, dirty=False)
 
 
+def test_git_gets_no_more_of_our_environment_than_it_needs(work: Work, tmp_path: Path) -> None:
+    seen, folder = tmp_path / "seen", tmp_path / "bin"
+    folder.mkdir()
+    program = folder / "git"
+    program.write_text(f"#!/bin/sh\nenv >>{seen}\nexit 1\n")
+    program.chmod(0o755)
+    path = f"{folder}:{os.environ['PATH']}"
+    read_head(work.root, environ=ENVIRON | {"PATH": path, "TOKEN": "canary-of-an-environment"})
+    assert "GIT_TERMINAL_PROMPT=0" in seen.read_text()
+    assert "canary" not in seen.read_text()
+
+
 def test_the_environment_cannot_point_to_another_repository(work: Work, tmp_path: Path) -> None:
     commit = work.commit()
     other = Work(tmp_path / "other")

@@ -34,6 +34,9 @@ _SHUT: Final = (
     "safe.bareRepository=explicit",
     "submodule.recurse=false",
 )
+_KEPT: Final = ("PATH", "HOME", "XDG_CONFIG_HOME", "USER", "LOGNAME", "TMPDIR", "LD_LIBRARY_PATH")
+"""All that git gets of our environment, which may hold secrets."""
+
 _ENVIRONMENT: Final = {
     "GIT_ALLOW_PROTOCOL": "",  # beats a `protocol.ext.allow` that a repository sets
     "GIT_NO_LAZY_FETCH": "1",
@@ -145,9 +148,7 @@ class _Git:
             raise GitError("git is not installed")
         self._git = found
         self._folder = folder
-        self._environ = {
-            name: value for name, value in environ.items() if not name.startswith("GIT_")
-        } | _ENVIRONMENT
+        self._environ = {name: environ[name] for name in _KEPT if name in environ} | _ENVIRONMENT
 
     def text(self, *words: str) -> str:
         """What git prints, as one text."""
