@@ -27,6 +27,7 @@ __all__ = ["_server", "database_url", "postgres"]
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 EVERY_MINUTE = {"cron_line": "* * * * *"}
+DYNAMIC = {"targeting_type": "dynamic_query"}
 
 
 @pytest.mark.parametrize(
@@ -418,8 +419,8 @@ def test_start_before_passing_while_others_take_all_the_places_cancels_as_well(f
 @pytest.mark.parametrize(
     ("broken", "code", "exit_code"),
     [
-        ({"query": "name = nobody", "allow": "dynamic_query"}, "no-host-matched", 4),
-        ({"query": "*", "allow": "dynamic_query", "max_targets": 1}, "policy", 12),
+        ({"query": "name = nobody", "parameters": DYNAMIC}, "no-host-matched", 4),
+        ({"query": "*", "parameters": DYNAMIC, "max_targets": 1}, "policy", 12),
         ({"parameters": {"password": {"env": "NOT_SET"}}}, "secret", 3),
         ({"parameters": {"password": {"prompt": True}}}, "secret", 3),
     ],
@@ -427,8 +428,7 @@ def test_start_before_passing_while_others_take_all_the_places_cancels_as_well(f
 def test_a_job_that_cannot_run_when_it_is_due_says_so_in_history_and_others_go_on(
     fleet: Fleet, broken: dict[str, Any], code: str, exit_code: int
 ) -> None:
-    parameters = broken.pop("parameters", {}) | {"targeting_type": broken.pop("allow", "static_query")}
-    fleet.job(EVERY_MINUTE, name="broken", parameters=parameters, **broken)
+    fleet.job(EVERY_MINUTE, name="broken", **broken)
     fleet.job(EVERY_MINUTE, name="fine")
     fleet.go()
     fleet.go(1)

@@ -111,11 +111,10 @@ class Scheduler:
         self._look_at_files(now)
         open_ones = self._store.history.unfinished()
         claimed = [*self._take_over(open_ones), *self._claim_scheduled(open_ones, now)]
+        self._begin(claimed)
         decided = self._decide(now)
-        started = [*claimed, *(each.invocation_id for each in decided if each.decision.action == "start")]
-        self._man([Errand(number, self._project, self._runner_id, self._tell) for number in started])
         return Pass(
-            started=tuple(started),
+            started=(*claimed, *_starts(decided)),
             decided=tuple(each.decision.action for each in decided if each.decision.action != "start"),
             next_at=self._next_at(open_ones, now),
         )
@@ -216,6 +215,7 @@ class Scheduler:
             except ChargehandError as error:
                 self._tell_once(logic.key, f"`{logic.key}`: {wording.first_line(error)}")
                 continue
+            self._begin(_starts(found))
             decided += found
             off = [each for each in found if each.decision.action not in ("start", "wait")]
             for each in (each for each in found if each.decision.action != "start"):  # told when it starts
@@ -263,12 +263,18 @@ class Scheduler:
             queued = any(errand.invocation_id == invocation_id for errand in self._queue)
             return queued or invocation_id in self._running
 
-    def _man(self, errands: Sequence[Errand] = ()) -> None:
+    def _begin(self, claimed: Sequence[int]) -> None:
+        """Carry out what was claimed, when there is a place for it."""
+        with self._change:
+            if not self._ended:  # else it is left to the next scheduler
+                self._queue += [
+                    Errand(number, self._project, self._runner_id, self._tell) for number in claimed
+                ]
+        self._man()
+
+    def _man(self) -> None:
         """Carry out as many of the claimed invocations at once as may be; the others wait."""
         with self._change:
-            if self._ended:  # they are left to the next scheduler
-                return
-            self._queue += errands
             while self._queue and len(self._running) < self._project.settings.parallel_invocations:
                 errand = self._queue.popleft()
                 self._running[errand.invocation_id] = errand
@@ -301,3 +307,7 @@ class Scheduler:
         if self._told.get(key) != line:
             self._told[key] = line
             self._tell(line)
+
+
+def _starts(decided: Sequence[Decided]) -> list[int]:
+    return [each.invocation_id for each in decided if each.decision.action == "start"]
