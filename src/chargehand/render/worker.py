@@ -9,6 +9,7 @@ import resource
 import socket
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from chargehand.host import Host
@@ -117,21 +118,16 @@ def main(memory_bytes: int, cpu_s: int) -> None:
     """Answer requests from standard input until it is closed."""
     limit_for_ever(memory_bytes)
     worker = Worker()
-    with socket.socket(fileno=os.dup(0)) as link:
+    # The end of who asks, which may come by force, is ours.
+    with socket.socket(fileno=os.dup(0)) as link, suppress(EOFError, ConnectionError):
         while True:
-            try:
-                payload = frame.read(link.recv)
-            except EOFError:
-                return
+            payload = frame.read(link.recv)
             limit_next(cpu_s)
             try:
                 answer = frame.encode(worker.answer(frame.decode(payload, Withheld)))
             except MemoryError:
                 os._exit(os.EX_TEMPFAIL)
-            try:
-                link.sendall(answer)
-            except BrokenPipeError:  # who asked was killed meanwhile
-                return
+            link.sendall(answer)
 
 
 if __name__ == "__main__":
