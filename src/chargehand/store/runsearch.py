@@ -16,6 +16,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
+    Exists,
     LargeBinary,
     and_,
     case,
@@ -29,7 +30,9 @@ from sqlalchemy import (
     select,
     true,
     type_coerce,
+    union_all,
 )
+from sqlalchemy.sql.visitors import iterate
 
 from chargehand.errors import Problem
 from chargehand.search import Fault, Query, QueryError, compile_with
@@ -171,52 +174,73 @@ class _Translation:
     compiler: Compiler[Run]
     dialect: str
 
-    def clause(self, node: Node) -> Clause:
-        """A tree, of a depth that was checked."""
-        negated = False
+    def clause(self, node: Node, *, negated: bool = False) -> Clause:
+        """A tree, of a depth that was checked; ``not`` goes down to the conditions."""
         while isinstance(node, Not):
             node, negated = node.child, not negated
         if isinstance(node, Condition):
-            clause = self.condition(node)
-        elif node.operator == "and":
-            clause = and_(true(), *map(self.clause, node.children))
-        else:
-            clause = or_(false(), *map(self.clause, node.children))
-        return not_(clause) if negated else clause
+            return self.condition(node, negated=negated)
+        clauses = [self.clause(child, negated=negated) for child in node.children]
+        return and_(true(), *clauses) if (node.operator == "and") is not negated else self.any_of(clauses)
 
-    def condition(self, condition: Condition) -> Clause:
+    def condition(self, condition: Condition, *, negated: bool) -> Clause:
         """One condition; a status has so few values that each is asked."""
         questions = self.compiler.questions(condition)
         if any(question.field.name == "status" for question in questions):
             holds = self.compiler.predicate(condition)
-            met = [label for label in _LABELS if holds(Run(id=0, description="", status=label))]
+            met = [
+                label for label in _LABELS if holds(Run(id=0, description="", status=label)) is not negated
+            ]
             return job_invocation.c.status_label.in_(met)
         self.check_texts(condition)
-        return or_(false(), *map(self.question, questions))
+        clauses = [self.question(question, negated=negated) for question in questions]
+        return and_(true(), *clauses) if negated else self.any_of(clauses)
 
-    def question(self, question: Question[Run]) -> Clause:
+    def any_of(self, clauses: Sequence[Clause]) -> Clause:
+        """Whether any of some clauses holds.
+
+        PostgreSQL joins rows beside a run only where that is no alternative to something else, and looks for
+        them run by run where it is; so it is given the union of those that meet an alternative each.
+        """
+        elsewhere = [
+            clause for clause in clauses if self.dialect == "postgresql" and _looks_elsewhere(clause)
+        ]
+        if not elsewhere or len(clauses) == 1:
+            return or_(false(), *clauses)
+        here = or_(false(), *(clause for clause in clauses if not _looks_elsewhere(clause)))
+        found = (select(job_invocation.c.id).where(each).correlate(None) for each in (here, *elsewhere))
+        chosen = union_all(*found).subquery()
+        return select(literal(1)).where(chosen.c.id == job_invocation.c.id).exists()
+
+    def question(self, question: Question[Run], *, negated: bool) -> Clause:
         name, kind = question.field.name, question.field.kind
         if name in _RELATED:
-            return self.about_related(_RELATED[name], question)
+            return self.about_related(_RELATED[name], question, negated=negated)
         column = _COLUMNS[name]
-        present = and_(column.is_not(None), column != "") if kind == "text" else column.is_not(None)
-        if question.operator in ("notnull", "null"):
-            return present if question.operator == "notnull" else not_(present)
-        compared = self.comparison(column, question)
-        return and_(present, not_(compared) if question.negative else compared)
+        clause = and_(column.is_not(None), column != "") if kind == "text" else column.is_not(None)
+        if question.operator == "null":
+            negated = not negated
+        elif question.operator != "notnull":
+            compared = self.comparison(column, question)
+            clause = and_(clause, not_(compared) if question.negative else compared)
+        return not_(clause) if negated else clause
 
-    def about_related(self, related: _Related, question: Question[Run]) -> Clause:
+    def about_related(self, related: _Related, question: Question[Run], *, negated: bool) -> Clause:
         """Whether any row has such a value; negative: whether there are rows and none has."""
         if question.operator in ("notnull", "null"):
-            present = self.having(related)
-            return present if question.operator == "notnull" else not_(present)
+            wanted = (question.operator == "notnull") is not negated
+            return self.having(related) if wanted else not_(self.having(related))
         if related is _RELATED["host"] and question.operator not in ("eq", "in"):
             known = _KNOWN_HOSTS.c.host_name
             names = select(known).where(known.is_not(None), self.comparison(known, question))
             having = self.having(related, related.value.in_(names))
         else:
             having = self.having(related, self.comparison(related.value, question))
-        return and_(self.having(related), not_(having)) if question.negative else having
+        if not question.negative:
+            return not_(having) if negated else having
+        if negated:
+            return self.any_of([not_(self.having(related)), having])
+        return and_(self.having(related), not_(having))
 
     def having(self, related: _Related, condition: Clause | None = None) -> Clause:
         """Whether a run has rows that meet a condition.
@@ -283,6 +307,10 @@ _ORDERED: Final[dict[str, Callable[[ColumnElement[Any], Any], Clause]]] = {
     "lt": lambda column, value: column < value,
     "lte": lambda column, value: column <= value,
 }
+
+
+def _looks_elsewhere(clause: Clause) -> bool:
+    return any(isinstance(part, Exists) for part in iterate(clause))
 
 
 def _number(column: ColumnElement[Any], operator: str, numbers: Sequence[int]) -> Clause:
