@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 from chargehand.report.invocation import document
 from chargehand.store import Store, open_store
+from databases import Postgres
 from repository import LINES, PROGRAM, Repository, loopback, reached
 from sshd import Sshd, wait_until
 
@@ -363,12 +364,24 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
+@contextmanager
+def _address(store: str) -> Iterator[str]:
+    """The address of a database, which may be one of a server made for it."""
+    if store != "postgresql":
+        yield store
+        return
+    with closing(Postgres()) as server:
+        yield server.create()
+
+
 def main() -> int:
     """Make so many kills, and print what was violated."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("kills", type=int, help="how many kills")
     parser.add_argument("--hosts", type=int, default=50)
-    parser.add_argument("--store", default="", help="address of a PostgreSQL database")
+    parser.add_argument(
+        "--store", default="", help="address of a database, or `postgresql` for a server of its own"
+    )
     parser.add_argument(
         "--seed", type=int, default=random.SystemRandom().getrandbits(32), help="to repeat one"
     )
@@ -378,10 +391,11 @@ def main() -> int:
     kills, violations, ends = 0, 0, Counter[str]()
     with (
         tempfile.TemporaryDirectory(prefix="crashes-") as folder,
+        _address(asked.store) as store,
         Sshd(Path(folder) / "sshd", addresses=loopback(asked.hosts), lines=LINES) as sshd,
     ):
         campaign = Campaign(
-            Path(folder) / "repository", sshd, hosts=asked.hosts, store=asked.store, seed=asked.seed
+            Path(folder) / "repository", sshd, hosts=asked.hosts, store=store, seed=asked.seed
         )
         number, length_s = asked.first, 0.0
         while kills < asked.kills:
