@@ -148,9 +148,9 @@ def status_words(record: InvocationRecord) -> str:
 
 
 def clock_time(moment: datetime, zone: tzinfo) -> str:
-    """``2026-11-24 19:08:41``, with the name of any zone but UTC."""
+    """``2026-11-24 19:08:41 UTC``."""
     local = moment.astimezone(zone)
-    return f"{local:%Y-%m-%d %H:%M:%S} {local.tzname() or ''}".rstrip()
+    return f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}"
 
 
 def _facts(account: Account) -> Iterator[tuple[str, str]]:

@@ -18,7 +18,9 @@ from sqlalchemy import (
     ColumnElement,
     Exists,
     LargeBinary,
+    Select,
     and_,
+    any_,
     case,
     cast,
     false,
@@ -233,7 +235,7 @@ class _Translation:
         if related is _RELATED["host"] and question.operator not in ("eq", "in"):
             known = _KNOWN_HOSTS.c.host_name
             names = select(known).where(known.is_not(None), self.comparison(known, question))
-            having = self.having(related, related.value.in_(names))
+            having = self.having(related, self.is_one_of(related.value, names))
         else:
             having = self.having(related, self.comparison(related.value, question))
         if not question.negative:
@@ -241,6 +243,16 @@ class _Translation:
         if negated:
             return self.any_of([not_(self.having(related)), having])
         return and_(self.having(related), not_(having))
+
+    def is_one_of(self, column: Column[Any], names: Select[tuple[Any]]) -> Clause:
+        """Whether it is one of the names that a query finds.
+
+        PostgreSQL takes a recursive query for a short one, and joins it in the worst of orders; an array is
+        made once, before anything is joined.
+        """
+        if self.dialect == "sqlite":
+            return column.in_(names)
+        return column == any_(func.array(names.scalar_subquery()))
 
     def having(self, related: _Related, condition: Clause | None = None) -> Clause:
         """Whether a run has rows that meet a condition.
