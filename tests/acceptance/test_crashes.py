@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from crashes import Campaign, Kill
+from databases import Server
 from repository import LINES, loopback
 from sshd import Sshd
 
@@ -41,6 +42,14 @@ def test_a_run_that_is_killed_at_any_instant_keeps_every_promise(
         this = campaign.crash(number, RUN_S)
         kills += this.kills
         assert this.violations == [], f"seed {part}, round {number}"
+
+
+def test_a_run_recorded_in_postgresql_keeps_every_promise(
+    servers: Sshd, tmp_path: Path, postgres: Server
+) -> None:
+    campaign = Campaign(tmp_path / "repository", servers, hosts=10, store=postgres.create())
+    for number in (1, 2, 3):
+        assert campaign.crash(number, RUN_S).violations == [], f"round {number}"
 
 
 @pytest.mark.parametrize("point", POINTS)
