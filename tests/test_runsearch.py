@@ -177,7 +177,8 @@ def logic(number, purpose):
     return {
         "id": number, "key": str(number), "playbook": "p", "job_number": 0, "job_name": "j",
         "state": "active", "fingerprint": "f", "cron_line": "@daily", "time_zone": "UTC",
-        "purpose": purpose, "overlap": "skip", "catch_up_runs": "one", "catch_up_window_s": 1.0, "jitter_s": 0.0, "since": NOW, "seen_until": NOW,
+        "purpose": purpose, "overlap": "skip", "catch_up_runs": "one", "catch_up_window_s": 1.0,
+        "jitter_s": 0.0, "since": NOW, "seen_until": NOW,
     }  # fmt: skip
 
 

@@ -553,6 +553,20 @@ def test_what_was_claimed_and_never_begun_is_taken_over_and_run_anew(fleet: Flee
     assert any("taken over" in line for line in fleet.told)
 
 
+def test_what_was_left_long_ago_goes_on_only_when_a_person_says_so(fleet: Fleet) -> None:
+    fleet.job(EVERY_MINUTE | {"max_iteration": 1})
+    with ExitStack() as stack:
+        dying = fleet.another(stack)
+        dying.start_due()
+        dying.refrain()
+        fleet.clock.move(60)
+        dying.start_due()
+    fleet.clock.move(timedelta(days=2).total_seconds())
+    assert fleet.go().started == ()
+    assert fleet.minutes() == []
+    assert any("`chargehand resume 1` goes on" in line for line in fleet.told)
+
+
 NIGHTS = {
     "clocks_go_forward": (
         datetime(2027, 3, 27, 22, tzinfo=UTC),

@@ -105,8 +105,7 @@ def test_a_live_bar_tells_who_is_awaited_and_goes_when_all_is_done(hosts: Hosts,
     after = seen[seen.rindex(b"running") :]
     assert b"\x1b[?25h" in after, "the cursor is shown again"
     assert b"total 3 hosts" in after
-    assert b"chargehand run" in after
-    assert b"-l web3" in after, "the command that runs again what failed"
+    assert b"chargehand rerun 1 --failed" in after, "the command that runs again what failed"
 
 
 def test_no_color_takes_every_colour(hosts: Hosts) -> None:

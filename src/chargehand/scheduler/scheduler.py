@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Final, Self
 
@@ -26,6 +26,8 @@ from chargehand.scheduler.stamps import Stamps, stamps_of
 from chargehand.store.logics import Decided
 from chargehand.store.values import Unfinished
 
+TAKEN_OVER_WITHIN: Final = timedelta(days=1)
+"""What a runner left longer ago goes on only when a person says so."""
 _BEAT_S: Final = 15.0
 _AGAIN_S: Final = 60.0
 """So long is waited before what could not be finished, or what files were wrong, is tried again."""
@@ -110,7 +112,7 @@ class Scheduler:
         self._told.pop("clock", None)
         self._look_at_files(now)
         open_ones = self._store.history.unfinished()
-        claimed = [*self._take_over(open_ones), *self._claim_scheduled(open_ones, now)]
+        claimed = [*self._take_over(open_ones, now), *self._claim_scheduled(open_ones, now)]
         self._begin(claimed)
         decided = self._decide(now)
         return Pass(
@@ -168,7 +170,7 @@ class Scheduler:
         for file, problems in found.troubles.items():
             self._tell_once(file, f"{file} is not taken over: {problems[0]}")
 
-    def _take_over(self, open_ones: tuple[Unfinished, ...]) -> list[int]:
+    def _take_over(self, open_ones: tuple[Unfinished, ...], now: datetime) -> list[int]:
         """Claim what a dead runner carried out, and what was left aside by ourselves long enough."""
         claimed: list[int] = []
         alive: dict[str | None, bool] = {}
@@ -182,10 +184,24 @@ class Scheduler:
                 continue
             if each.runner_id not in alive:
                 alive[each.runner_id] = self._store.runners.is_alive(each.runner_id)
-            if not alive[each.runner_id] and self._claim(each.id, instead_of=each.runner_id):
+            if alive[each.runner_id] or self._is_of_old(each.id, now):
+                continue
+            if self._claim(each.id, instead_of=each.runner_id):
                 self._tell(f"invocation {each.id}: taken over from a runner that is gone")
                 claimed.append(each.id)
         return claimed
+
+    def _is_of_old(self, invocation_id: int, now: datetime) -> bool:
+        """Whether an invocation was left so long ago that a person has to say that it still is to go on."""
+        last = self._store.history.last_sign(invocation_id)
+        if last is None or now - last <= TAKEN_OVER_WITHIN:
+            return False
+        line = (
+            f"invocation {invocation_id}: its runner is gone since {last:%Y-%m-%d %H:%M} UTC or so; "
+            f"`chargehand resume {invocation_id}` goes on, `chargehand cancel {invocation_id}` ends it"
+        )
+        self._tell_once(f"of old {invocation_id}", line)
+        return True
 
     def _claim_scheduled(self, open_ones: tuple[Unfinished, ...], now: datetime) -> list[int]:
         """Claim the invocations whose own time has come."""

@@ -159,6 +159,16 @@ class History:
         rows = self._database.read(lambda connection: connection.execute(statement).all())
         return tuple(Unfinished(*row) for row in rows)
 
+    def last_sign(self, invocation_id: int) -> datetime | None:
+        """When an invocation was last worked at: launched, due, started, or about to send a script."""
+        shares = select(func.max(_SHARE.intended_at)).where(_SHARE.job_invocation_id == invocation_id)
+        statement = select(
+            _INVOCATION.created_at, _INVOCATION.start_at, _INVOCATION.started_at, shares.scalar_subquery()
+        )
+        this = statement.where(_INVOCATION.id == invocation_id)
+        row = self._database.read(lambda connection: connection.execute(this).first())
+        return max((moment for moment in row or () if moment is not None), default=None)
+
     def size_bytes(self) -> int:
         """How much room the store takes."""
         return size_bytes(self._database)
