@@ -18,6 +18,7 @@ import pytest
 from chargehand.cli import screen
 from chargehand.cli.application import status
 from chargehand.lab import Lab, fleet
+from warm import run_command
 
 PROGRAM = Path(sys.executable).with_name("chargehand")
 QUIET = {key: value for key, value in os.environ.items() if key not in ("FORCE_COLOR", "CI", "SSH_AUTH_SOCK")}
@@ -26,10 +27,15 @@ QUIET = {key: value for key, value in os.environ.items() if key not in ("FORCE_C
 def chargehand(
     folder: Path, *words: str | Path, environ: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
+    if not environ:
+        code, stdout, stderr = run_command(
+            [*map(str, words)], folder=folder, environ=QUIET, stdin="", timeout_s=120
+        )
+        return subprocess.CompletedProcess(words, code, stdout, stderr)
     return subprocess.run(
         [PROGRAM, *words],
         cwd=folder,
-        env=QUIET | (environ or {}),
+        env={**QUIET, **environ},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

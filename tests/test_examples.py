@@ -4,7 +4,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from chargehand.lab import Lab, doubles
 from chargehand.project import Project
+from warm import run_command
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted(path for path in (ROOT / "playbooks").iterdir() if path.is_file())
@@ -19,17 +19,9 @@ YAML_EXAMPLES = [path for path in EXAMPLES if path.suffix == ".yml"]
 
 
 def chargehand(*words: str | Path, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    program = Path(sys.executable).with_name("chargehand")
-    return subprocess.run(
-        [program, *words],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        env=os.environ | {"NO_COLOR": "1"},
-    )
+    environ = os.environ | {"NO_COLOR": "1"}
+    ended = run_command([*map(str, words)], folder=folder, environ=environ, stdin="", timeout_s=120)
+    return subprocess.CompletedProcess(words, *ended)
 
 
 @pytest.fixture(scope="module")
