@@ -49,6 +49,11 @@ def test_a_text_that_is_no_document_is_refused_with_its_place(case):
     assert len(problem.text()) < 1000
 
 
+def test_more_brackets_than_a_parser_looks_at_are_told_as_too_deep():
+    (problem,) = refusal("[" * 200_000).problems
+    assert (problem.message, problem.rule) == ("more than 32 levels of nesting", "limit")
+
+
 def test_everything_that_is_wrong_is_told_at_once():
     problems = refusal("a: 1\na: 2\n3: x\nb: !foo y\nc: [").problems
     assert [problem.place.line for problem in problems] == [2, 3, 4, 5]

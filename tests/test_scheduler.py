@@ -589,6 +589,7 @@ NIGHTS = {
 }
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # a hundred restarts: once will do
 @pytest.mark.parametrize("night", NIGHTS)
 def test_a_night_of_berlin_with_a_restart_every_few_minutes_runs_everything_once(
     fleet: Fleet, night: str

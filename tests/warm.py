@@ -2,7 +2,7 @@
 
 `run_command` has a process that imported everything fork for each command: its own session, folder,
 environment and streams, from `main` to its exit code. Half of a short command is imports, and tests run a
-thousand of them. What depends on the start - signals, arguments as others see them - takes the program itself.
+thousand of them. What depends on the start - signals, arguments as others see them - takes the program.
 """
 
 import array

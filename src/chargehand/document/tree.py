@@ -110,7 +110,10 @@ class _Grower:
             for event in yaml.parse(_without_json_oddities(self._source.text), Loader=_LOADER):
                 self._take(event)
         except yaml.MarkedYAMLError as error:
-            raise DocumentError([*self.problems, self._syntax_problem(error)]) from None
+            problem = self._syntax_problem(error)
+            if "nesting depth" in str(error.problem):  # a parser that looks ahead has a limit of its own
+                self._refuse_depth(problem.place or Place(self._source.file))
+            raise DocumentError([*self.problems, problem]) from None
         except yaml.YAMLError:
             self._refuse(f"not valid {self._dialect.name}", Place(self._source.file), rule="syntax")
         if self.problems:
@@ -142,9 +145,7 @@ class _Grower:
 
     def _open(self, event: CollectionStartEvent) -> None:
         if len(self._stack) >= self._limits.depth:
-            self._refuse(
-                f"more than {self._limits.depth} levels of nesting", self._place(event), rule="limit"
-            )
+            self._refuse_depth(self._place(event))
         if event.tag is not None and event.tag not in self._dialect.collection_tags:
             self._complain(f"the tag {tag_name(event.tag)} is not allowed here", self._place(event))
         empty: dict[object, object] | list[object] = {} if isinstance(event, MappingStartEvent) else []
@@ -245,6 +246,9 @@ class _Grower:
 
     def _refuse(self, message: str, place: Place, hint: str | None = None, rule: str = "yaml") -> Never:
         raise DocumentError([*self.problems, Problem(message, place, hint, rule)])
+
+    def _refuse_depth(self, place: Place) -> Never:
+        self._refuse(f"more than {self._limits.depth} levels of nesting", place, rule="limit")
 
     def _place(self, spot: Event | Node) -> Place:
         line, column = (spot.line, spot.column) if isinstance(spot, Node) else _start(spot)
