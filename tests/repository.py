@@ -98,7 +98,7 @@ class Repository:
         self, *words: str | Path, environ: Mapping[str, str] | None = None, stdin: str | None = None
     ) -> Answer:
         """Run a command to its end; one with variables of its own by the program itself."""
-        if not environ:
+        if not environ and "LD_PRELOAD" not in self.environ:  # which works on programs that begin
             code, stdout, stderr = run_command(
                 [*map(str, words)],
                 folder=self.root,
@@ -111,7 +111,7 @@ class Repository:
         done = subprocess.run(
             [PROGRAM, *map(str, words)],
             cwd=self.root,
-            env={**self.environ, **environ},
+            env={**self.environ, **(environ or {})},
             input=stdin or "",
             capture_output=True,
             encoding="utf-8",
