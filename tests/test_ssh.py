@@ -378,11 +378,12 @@ def ssh_agent(folder: Path, *keys: Path) -> Iterator[str]:
     path = str(folder / "agent")
     agent = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL)
     try:
-        while not Path(path).exists():
+        environ = {"SSH_AUTH_SOCK": path}
+        while (
+            subprocess.run(["ssh-add", "-l"], env=environ, check=False, capture_output=True).returncode == 2
+        ):
             assert agent.poll() is None
-        subprocess.run(
-            ["ssh-add", "-q", *map(str, keys)], env={"SSH_AUTH_SOCK": path}, check=True, capture_output=True
-        )
+        subprocess.run(["ssh-add", "-q", *map(str, keys)], env=environ, check=True, capture_output=True)
         yield path
     finally:
         agent.terminate()

@@ -126,6 +126,16 @@ def test_every_shell_stops_a_script_with_its_children(host: Host, shell: str) ->
     assert not state.exists() or " Z " in state.read_text()
 
 
+def test_what_nobody_will_ask_about_leaves_no_folder_though_nobody_heard_its_end(
+    host: Host, shell: str
+) -> None:
+    host.shell = shell
+    host.run("true", settle=False)
+    (kept,) = host.left()
+    host.run("true", settle=False, transient=True)
+    wait_until(lambda: host.left() == [kept], what="only the folder of the other one is left")
+
+
 def test_every_shell_passes_a_long_script_unharmed(host: Host, shell: str) -> None:
     host.shell = shell
     ending, heard = host.run("#!/usr/bin/wc -c\n" + "x" * 700_000)

@@ -18,6 +18,7 @@ class RenderedScript:
         timeout_s: Seconds the script may run, from its start; None for ever.
         idle_timeout_s: Seconds it may stay silent; None for ever.
         token: Names the script's folder on the host; a host on which that folder is starts nothing with it.
+        transient: Whether its folder goes at its end even when nobody hears of it, because nobody will ask.
     """
 
     content: bytes = field(repr=False)
@@ -25,6 +26,7 @@ class RenderedScript:
     timeout_s: float | None = None
     idle_timeout_s: float | None = None
     token: str = field(default_factory=lambda: secrets.token_hex(16), compare=False)
+    transient: bool = False
 
     @property
     def sha256(self) -> str:

@@ -48,7 +48,9 @@ class Errands:
                 host=share.host,
                 host_id=share.host_id,
                 settings=share.settings,
-                script=RenderedScript(content=content, become=share.script.become, timeout_s=_ERRAND_S),
+                script=RenderedScript(
+                    content=content, become=share.script.become, timeout_s=_ERRAND_S, transient=True
+                ),
                 secrets=share.secrets,
             )
             for share, content in errands

@@ -67,6 +67,7 @@ class Wrapper:
             "grace": str(GRACE_S),
             "pty": "yes" if self.pty else "",
             "become": "yes" if self.script.become else "",
+            "keep": "" if self.script.transient else "yes",
             "interpreter": interpreter,
             "argument": argument,
         }

@@ -2,7 +2,7 @@
 #
 # Sent over stdin as one line (see wrapper.py: comments go, lines are joined), so that neither it nor the nonce
 # stands in any argument list. POSIX sh; known to work with dash, bash, busybox, ksh.
-# Given by the assignments sent before it: nonce size sum name grace pty interpreter argument locale, and as "$@"
+# Given by the assignments sent before it: nonce size sum name grace pty keep interpreter argument locale, and as "$@"
 # the folders to try first. Stdin then brings the script, one line with the nonce, and orders: stop, settle.
 
 mask=$(umask)
@@ -191,7 +191,7 @@ fi
 mark END "$status $halted $why" || exit 98
 
 # Until our side has recorded the result, the folder is the only evidence of it.
-wait "$watcher" || exit 0
+wait "$watcher" || [ -z "$keep" ] || exit 0
 rm -rf "$folder"
 printf '%s GONE\n' "$nonce"
 exec >/dev/null 2>&1
