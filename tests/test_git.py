@@ -7,60 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from chargehand import git
 from chargehand.git import Exported, GitError, Head, export, read_head
-
-ENVIRON = {
-    "PATH": os.environ["PATH"],
-    "HOME": "/nonexistent",
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_AUTHOR_NAME": "a",
-    "GIT_AUTHOR_EMAIL": "a@example.com",
-    "GIT_COMMITTER_NAME": "a",
-    "GIT_COMMITTER_EMAIL": "a@example.com",
-}
-
-
-class Work:
-    """A real repository."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        root.mkdir(parents=True, exist_ok=True)
-        self("init", "--quiet", "--initial-branch=main")
-
-    def __call__(self, *words: str, stdin: str | bytes = b"") -> str:
-        done = subprocess.run(
-            ["git", *words],
-            cwd=self.root,
-            env=ENVIRON,
-            input=stdin.encode() if isinstance(stdin, str) else stdin,
-            capture_output=True,
-            check=True,
-        )
-        return done.stdout.decode().strip()
-
-    def write(self, name: str, text: str = "x\n", mode: int = 0o644) -> Path:
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        path.chmod(mode)
-        return path
-
-    def commit(self) -> str:
-        """Commit everything; its name."""
-        self("add", "--all", "--force", ".")
-        self("commit", "--quiet", "--allow-empty", "--message", "m")
-        return self("rev-parse", "HEAD")
-
-    def blob(self, text: str = "x\n") -> str:
-        """An object with that content."""
-        return self("hash-object", "-w", "--stdin", stdin=text)
-
-    def commit_tree(self, *entries: str) -> str:
-        """A commit of a tree that no checkout would make."""
-        listed = "".join(f"{entry}\0" for entry in entries).encode()
-        return self("commit-tree", "-m", "m", self("mktree", "-z", "--missing", stdin=listed))
+from chargehand.git import files as files_of_git
+from origin import ENVIRON, Work
 
 
 @pytest.fixture
@@ -455,11 +404,11 @@ def test_what_is_too_large_is_refused_before_it_is_read(
     work.write("a", "x" * 100)
     work.write("b", "x" * 100)
     commit = work.commit()
-    monkeypatch.setattr(git, "MAX_BYTES", 199)
+    monkeypatch.setattr(files_of_git, "MAX_BYTES", 199)
     with pytest.raises(GitError, match="2 files of 200 bytes"):
         exported(work, commit, tmp_path)
-    monkeypatch.setattr(git, "MAX_BYTES", 200)
-    monkeypatch.setattr(git, "MAX_FILES", 1)
+    monkeypatch.setattr(files_of_git, "MAX_BYTES", 200)
+    monkeypatch.setattr(files_of_git, "MAX_FILES", 1)
     with pytest.raises(GitError, match="at most 1 files"):
         export(work.root, commit, tmp_path)
 
@@ -470,5 +419,5 @@ def test_files_are_read_in_groups_that_memory_holds(
     names = {f"{number:02}": "x" * number for number in range(20)}
     for name, text in names.items():
         work.write(name, text)
-    monkeypatch.setattr(git, "_BATCH_BYTES", 30)
+    monkeypatch.setattr(files_of_git, "BATCH_BYTES", 30)
     assert exported(work, work.commit(), tmp_path) == names

@@ -41,6 +41,7 @@ def run_program(
     timeout_s: float,
     output_bytes: int,
     stdin: IO[bytes] | None = None,
+    descriptors: Sequence[int] = (),
 ) -> Printed:
     """Run a program to its end; nothing that it started is left behind.
 
@@ -51,6 +52,7 @@ def run_program(
         timeout_s: From its start to its end.
         output_bytes: Of standard output.
         stdin: A file that it reads; None gives it nothing.
+        descriptors: Further open files that it and its children may read.
 
     Raises:
         ProgramError: It cannot be run, is too slow or prints too much.
@@ -65,6 +67,7 @@ def run_program(
             start_new_session=True,
             env=environ,
             cwd=folder,
+            pass_fds=descriptors,
         )
     except (OSError, ValueError) as error:
         raise ProgramError(f"cannot be run: {getattr(error, 'strerror', None) or error}") from None

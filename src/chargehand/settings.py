@@ -15,6 +15,8 @@ from urllib.parse import parse_qsl, urlsplit
 from chargehand.connection import BecomeMethod, HostKeyPolicy
 from chargehand.errors import Place, Problem, SettingsError, did_you_mean
 from chargehand.moment import MomentError, find_zone
+from chargehand.remote import Remote
+from chargehand.tracked import read_remote
 
 FILE_NAME = "chargehand.toml"
 NO_STORE = "off"
@@ -53,6 +55,7 @@ class Settings:
         run_programs: Whether executable inventories may be run.
         store: Address of the database that runs are recorded in, or a secret reference to it; ``off`` records
             nothing, None means a file in the project's ``.chargehand``.
+        git: The repository that is tracked; None means that the project's files are those of its folder.
     """
 
     inventory: tuple[str, ...] = ("inventory",)
@@ -82,6 +85,7 @@ class Settings:
     proxy_command: str = "refuse"
     run_programs: bool = True
     store: object = None
+    git: Remote | None = None
     file: str = field(default=FILE_NAME, repr=False)
 
 
@@ -179,6 +183,7 @@ _KINDS: Mapping[str, _Kind] = {
     "proxy_command": _one_of("refuse", "allow"),
     "run_programs": _BOOLEAN,
     "store": _STORE,
+    "git": _Kind("a table [git]", lambda value: isinstance(value, dict)),
 }
 
 
@@ -211,12 +216,15 @@ def read_settings(text: str, file: str = FILE_NAME) -> Settings:
     problems = [problem for key in values if (problem := _check(key, values[key], text, file))]
     if not problems and values.get("plain_secrets") != "allow":
         problems = _plain_addresses(values.get("notify", {}), text, file)
+    remote = None
+    if not problems and "git" in values:
+        remote, problems = read_remote(values.pop("git"), _place("git", text, file))
     if problems:
         raise SettingsError(problems)
     fixed: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
     }
-    return Settings(**fixed, file=file)
+    return Settings(**fixed, git=remote, file=file)
 
 
 def _plain_addresses(addresses: Mapping[str, object], text: str, file: str) -> list[Problem]:

@@ -1,0 +1,21 @@
+"""Git: the commit a project is at, the files of a commit, and a mirror of a repository that is tracked."""
+
+from chargehand.git.command import GitError
+from chargehand.git.credential import Credential
+from chargehand.git.files import Exported, export
+from chargehand.git.head import Head, read_head
+from chargehand.git.mirror import Mirror
+from chargehand.git.signature import Keys, Signature, open_keys
+
+__all__ = [
+    "Credential",
+    "Exported",
+    "GitError",
+    "Head",
+    "Keys",
+    "Mirror",
+    "Signature",
+    "export",
+    "open_keys",
+    "read_head",
+]
