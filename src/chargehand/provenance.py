@@ -20,6 +20,7 @@ class Provenance:
         job_name: What the job is called.
         commit: The commit that was checked out; None outside of git.
         dirty: Whether files differed from that commit; None outside of git.
+        signer: Who signed that commit, where signatures are asked for.
         rerun_of: The invocation it repeats.
     """
 
@@ -30,6 +31,7 @@ class Provenance:
     job_name: str = ""
     commit: str | None = None
     dirty: bool | None = None
+    signer: str | None = None
     rerun_of: int | None = None
 
 

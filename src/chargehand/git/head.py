@@ -20,13 +20,13 @@ class Head:
         commit: Its full name; None when it cannot be told.
         dirty: Whether files of the project differ from it, untracked ones included; ignored files and the
             state folder do not count. None when that cannot be told.
-        signer: Who signed it, of a commit that was taken over by signature; else empty.
+        signer: Who signed it, of a commit that was taken over by its signature.
         reason: Why something cannot be told, in one line.
     """
 
     commit: str | None = None
     dirty: bool | None = None
-    signer: str = ""
+    signer: str | None = None
     reason: str = ""
 
 

@@ -16,6 +16,7 @@ from chargehand.store.history import History
 from chargehand.store.invocations import Invocations
 from chargehand.store.logics import Logics
 from chargehand.store.postgresql import Server
+from chargehand.store.revisions import Revision, Revisions
 from chargehand.store.runners import Runner, Runners
 from chargehand.store.sqlite import open_file
 from chargehand.store.values import (
@@ -31,6 +32,7 @@ from chargehand.store.values import (
 __all__ = [
     "CancelRequest",
     "Page",
+    "Revision",
     "Runner",
     "Share",
     "Store",
@@ -54,6 +56,7 @@ class Store:
         invocations: To write down what runs.
         history: To read what ran.
         logics: The recurring logics.
+        revisions: Which commit of a tracked repository is in force.
         runners: Who is alive.
     """
 
@@ -62,6 +65,7 @@ class Store:
         self.invocations = Invocations(database)
         self.history = History(database)
         self.logics = Logics(database)
+        self.revisions = Revisions(database)
         self.runners = Runners(database)
         self.dialect = database.dialect
         self._database = database

@@ -46,6 +46,7 @@ class Invocations:
         logic_id: int | None = None,
         occurrence: datetime | None = None,
         schedule_key: str | None = None,
+        push_key: str | None = None,
         exit_code: int | None = None,
     ) -> int | None:
         """Write a new invocation down.
@@ -60,6 +61,7 @@ class Invocations:
             logic_id: The recurring logic that it belongs to.
             occurrence: The time of that logic that it stands for.
             schedule_key: Of a job that starts once, at its time.
+            push_key: Of a job that a push starts, once.
             exit_code: Of one that is over already.
 
         Returns:
@@ -75,6 +77,7 @@ class Invocations:
             "recurring_logic_id": logic_id,
             "occurrence": occurrence,
             "schedule_key": schedule_key,
+            "push_key": push_key,
             "exit_code": exit_code,
             "resolved": shares is not None,
             "total": None if shares is None else len(shares),
@@ -371,9 +374,13 @@ def _taken(connection: Connection, columns: dict[str, object]) -> int | None:
     found = connection.execute(same).scalar()
     if found is not None:
         return int(found)
-    other = (_INVOCATION.schedule_key == columns["schedule_key"]) | (
-        (_INVOCATION.recurring_logic_id == columns["recurring_logic_id"])
-        & (_INVOCATION.occurrence == columns["occurrence"])
+    other = (
+        (_INVOCATION.schedule_key == columns["schedule_key"])
+        | (_INVOCATION.push_key == columns["push_key"])
+        | (
+            (_INVOCATION.recurring_logic_id == columns["recurring_logic_id"])
+            & (_INVOCATION.occurrence == columns["occurrence"])
+        )
     )
     if connection.execute(select(true()).where(other)).first() is None:
         raise StoreError(f"there is no recurring logic {columns['recurring_logic_id']}")

@@ -151,11 +151,13 @@ job_invocation = Table(
     Column("job_name", Words, nullable=False, default=""),
     Column("commit", String(64)),
     Column("dirty", Boolean),
+    Column("signer", Words),  # of the commit, when it was taken over by signature
     Column("rerun_of", BigInteger),
     Column("launch", JSON, nullable=False),
     Column("recurring_logic_id", ForeignKey("recurring_logic.id")),
     Column("occurrence", Moment),  # the nominal time that it stands for
     Column("schedule_key", Words, unique=True),  # of a job with `scheduling`: started once
+    Column("push_key", Words),  # of a job that a push starts: its commit and its key; started once
     Column("runner_id", String(64)),  # who carries it out; None when nobody does yet
     Column("cancel_requested", String(8), nullable=False, default=""),  # "" cancel force
     UniqueConstraint("recurring_logic_id", "occurrence", name="one_start_an_occurrence"),
@@ -163,6 +165,7 @@ job_invocation = Table(
     Index("job_invocation_status_label", "status_label"),
     Index("job_invocation_started_at", "started_at"),
     Index("job_invocation_playbook", "playbook"),
+    Index("job_invocation_push_key", "push_key", unique=True),
     sqlite_autoincrement=True,
 )
 
@@ -213,4 +216,22 @@ output = Table(
     Column("stream", SmallInteger, nullable=False),  # 1 stdout, 2 stderr
     Column("offset_bytes", BigInteger, nullable=False),  # in the stream; a gap is what was left out
     Column("content", LargeBinary, nullable=False),
+)
+
+revision = Table(
+    "revision",
+    metadata,
+    Column("id", _KEY, primary_key=True, autoincrement=True),
+    Column("name", Words, nullable=False, unique=True),  # of the repository that is tracked
+    Column("commit", String(64)),  # that is in force; None before the first
+    Column("signer", Words),
+    Column("before", String(64)),  # that was in force before it
+    Column("taken_at", Moment),
+    Column("settled", Boolean, nullable=False, default=True),  # what its push starts is written down
+    Column("trigger", String(16), nullable=False, default="push"),  # what had it looked for
+    Column("tried_commit", String(64)),  # the newest that was seen
+    Column("tried_at", Moment),
+    Column("code", Words, nullable=False, default=""),  # why the last look took nothing over; "" all is well
+    Column("reason", Words, nullable=False, default=""),
+    Column("reached_at", Moment),  # when the repository answered last
 )
