@@ -14,6 +14,7 @@
     │   │   └── UnknownHostError     4  a host pattern whose word names no host and no group
     │   └── SecretError                 a secret reference that cannot be resolved
     ├── NoHostMatchedError           4  the targeting is valid and matches nobody
+    ├── TrackingError                6  the tracked repository cannot be reached, or does not answer as one
     ├── PolicyError                  12 what is asked is valid and not allowed, such as more than max_targets
     └── StoreError                   14 what happens cannot be recorded, or what happened cannot be read
 
@@ -151,6 +152,12 @@ class NoHostMatchedError(ChargehandError):
     """The targeting is valid and matches nobody."""
 
     exit_code = 4
+
+
+class TrackingError(ChargehandError):
+    """The tracked repository cannot be reached, or does not answer as one."""
+
+    exit_code = 6
 
 
 class PolicyError(ChargehandError):

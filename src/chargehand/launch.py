@@ -10,7 +10,7 @@ from typing import Final
 
 from chargehand.compose import Overrides
 from chargehand.document import Vaulted
-from chargehand.git import read_head
+from chargehand.git import Head, read_head
 from chargehand.invocation import JobInvocation
 from chargehand.job import Job
 from chargehand.plan import Access
@@ -66,19 +66,25 @@ def launch_of(
 
 
 def provenance_of(
-    job: Job, root: Path, *, trigger: Trigger = "hand", rerun_of: int | None = None
+    job: Job,
+    root: Path,
+    *,
+    head: Head | None = None,
+    trigger: Trigger = "hand",
+    rerun_of: int | None = None,
 ) -> Provenance:
     """Where a launch comes from, as far as this process and git know.
 
     Args:
         job: What is launched.
         root: The project.
+        head: Of files that were taken over from git; None asks git.
         trigger: What launched it.
         rerun_of: The invocation it repeats.
     """
     path = Path(job.document.file)
     return replace(
-        provenance_here(root, trigger),
+        provenance_here(root, trigger, head=head),
         playbook=_kept(str(path), root.resolve()) if path.is_file() else None,
         job_number=int(job.root[0]) if job.root else 0,
         job_name=job.text("name") or "",
@@ -86,14 +92,15 @@ def provenance_of(
     )
 
 
-def provenance_here(root: Path, trigger: Trigger) -> Provenance:
-    """What is the same for every job of a project: who, and from which commit; git is asked."""
-    head = read_head(root)
+def provenance_here(root: Path, trigger: Trigger, *, head: Head | None = None) -> Provenance:
+    """What is the same for every job of a project: who, and from which commit; git is asked, without one."""
+    head = head or read_head(root)
     return Provenance(
         user=_login_name(),
         trigger=trigger,
         commit=head.commit if head else None,
         dirty=head.dirty if head else None,
+        signer=head.signer if head else None,
     )
 
 

@@ -41,6 +41,10 @@ class Planner(Repository):
         """
         return self.read_jobs(self.job_files)
 
+    def playbook_of(self, job: Job) -> str:
+        """The file of a job, relative to the project."""
+        return Path(job.document.file).relative_to(self.root).as_posix()
+
     def read_jobs(self, files: Iterable[Path | str]) -> tuple[Job, ...]:
         """The jobs of some files, in order; only their shape is checked.
 
@@ -76,6 +80,7 @@ class Planner(Repository):
         *,
         run_programs: bool = False,
         every_host: bool = False,
+        overrides: Overrides = NO_OVERRIDES,
     ) -> Validation:
         """Check files as far as that is possible offline; the hosts of every job are rendered.
 
@@ -85,6 +90,7 @@ class Planner(Repository):
             files: None means every job file of the project.
             run_programs: Whether executable inventories are run all the same, where the setting allows it.
             every_host: Whether all are rendered; else a few seconds' worth, and a warning names the rest.
+            overrides: What is changed about every job.
         """
         project, doubts = self._offline("run" if run_programs else "skip")
         return validate_files(
@@ -93,6 +99,7 @@ class Planner(Repository):
             now=self.now(),
             doubts=doubts,
             every_host=every_host,
+            overrides=overrides,
         )
 
     def choose_hosts(self, invocation: JobInvocation, selection: Selection = EVERY_HOST) -> tuple[Host, ...]:
@@ -180,5 +187,6 @@ class Planner(Repository):
             vault_passwords=self._vault_passwords,
             clock=self._clock,
             home=self.home,
+            head=self.head,
         )
         return project, doubts

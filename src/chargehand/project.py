@@ -13,6 +13,7 @@ from pathlib import Path
 from chargehand.compose import NO_OVERRIDES, Overrides
 from chargehand.event import Observer
 from chargehand.execution import Execution, describe, execute
+from chargehand.git import Exported, Mirror, export
 from chargehand.invocation import JobInvocation
 from chargehand.job import Job
 from chargehand.launch import launch_of, provenance_of, sources_of
@@ -73,7 +74,7 @@ class Project(Planner):
         record = describe(
             plan,
             self.templates.inputs_of(invocation.template),
-            provenance=provenance or provenance_of(invocation.job, self.root),
+            provenance=provenance or provenance_of(invocation.job, self.root, head=self.head),
             at=self.now(),
         )
         if not self.records:
@@ -181,7 +182,9 @@ class Project(Planner):
         check_repeatable(stored, wish, is_alive=self.store.runners.is_alive(stored.runner_id))
         with self._files_of(stored, wish) as (project, job, left_out):
             invocation = project.compose(job, overrides_of(stored.launch, wish.overrides))
-            provenance = provenance_of(job, project.root, trigger="rerun", rerun_of=invocation_id)
+            provenance = provenance_of(
+                job, project.root, head=project.head, trigger="rerun", rerun_of=invocation_id
+            )
             again = repeat(stored, invocation, project.inventory, wish, provenance)
             lacks = [f"links and submodules are left out: {', '.join(left_out)}"] if left_out else []
             yield project, replace(again, notes=(*again.notes, *lacks))
@@ -268,11 +271,18 @@ class Project(Planner):
             left_out: tuple[str, ...] = ()
             project = self._like(stored, self.root, self.settings)
             if wish.recorded:
-                folder, left_out = stack.enter_context(recorded_files(stored, self.root))
-                project = self._like(stored, folder, load_settings(folder))
+                folder, left_out = stack.enter_context(recorded_files(stored, self._export))
+                settings = self.settings if self.settings.git else load_settings(folder)
+                project = self._like(stored, folder, settings)
             stack.callback(project.close)
             job = find_job(stored, lambda playbook: project.read_jobs([project.root / playbook]))
             yield project, job, left_out
+
+    def _export(self, commit: str, folder: Path) -> Exported:
+        """Write the files of a commit; of a tracked repository, from its mirror."""
+        if self.settings.git is None:
+            return export(self.root, commit, folder)
+        return Mirror(self.trees.mirror).export(commit, self.settings.git.path, folder)
 
     def _like(self, stored: Stored, root: Path, settings: Settings) -> "Project":
         """The project with other files and with the inventory of a launch, unless another one is given."""
@@ -284,4 +294,5 @@ class Project(Planner):
             vault_passwords=self._vault_passwords,
             clock=self._clock,
             home=self.home,
+            head=self.head if root == self.root else None,
         )

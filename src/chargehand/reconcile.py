@@ -18,6 +18,7 @@ from chargehand.announcement import announce
 from chargehand.compose import NO_OVERRIDES, Overrides
 from chargehand.document import load
 from chargehand.errors import ChargehandError, InvalidError, InvocationError, Problem, StoreError
+from chargehand.git import Head
 from chargehand.host import Host
 from chargehand.invocation import JobInvocation, Recurrence
 from chargehand.job import Job, read_jobs
@@ -43,6 +44,10 @@ class Source(Protocol):
     @property
     def root(self) -> Path:
         """Its folder."""
+
+    @property
+    def head(self) -> Head | None:
+        """The commit that its files were taken over from; None of files that are simply there."""
 
     @property
     def given_sources(self) -> Sequence[str]:
@@ -91,7 +96,7 @@ def reconcile(source: Source, store: Store, now: datetime) -> Reconciliation:
         StoreError: The store cannot be read or written; what was taken over by then stays.
     """
     takeover = _Takeover(source, store, now)
-    if not (source.root / PLAYBOOKS).is_dir():
+    if not (source.root / PLAYBOOKS).is_dir() and source.head is None:
         return takeover.result()
     for file in source.job_files:
         takeover.take(file)
@@ -297,7 +302,7 @@ def appoint(
         catch_up_runs=punctuality.catch_up_runs,
         catch_up_window_s=punctuality.catch_up_window_s,
     )
-    provenance = provenance_of(job, source.root, trigger="scheduling")
+    provenance = provenance_of(job, source.root, head=source.head, trigger="scheduling")
     provenance = replace(provenance, playbook=playbook or provenance.playbook)
     record = announce(invocation, source.templates.inputs_of(invocation.template), provenance=provenance)
     record = replace(record, start_at=start_at, code=decision.code, reason=decision.reason)
@@ -312,6 +317,18 @@ def appoint(
         idempotent=bool(job.flag("idempotent")),
         schedule_key=key_of(playbook, invocation) if playbook else None,
     )
+
+
+def find_clashes(invocations: Iterable[JobInvocation], root: Path) -> list[Problem]:
+    """Jobs with a time of their own that cannot be told apart, though each is fine by itself."""
+    seen: dict[str, Job] = {}
+    problems = []
+    for each in (each for each in invocations if each.recurrence or each.scheduling):
+        key = key_of(Path(each.job.document.file).relative_to(root).as_posix(), each)
+        if key in seen:
+            problems.append(_twice(each.job, seen[key]))
+        seen.setdefault(key, each.job)
+    return problems
 
 
 def key_of(playbook: str, invocation: JobInvocation) -> str:

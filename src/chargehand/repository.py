@@ -12,6 +12,7 @@ from chargehand.bookmark import Bookmarks, load_bookmarks
 from chargehand.compose import Catalogue
 from chargehand.credentials import read_vault_passwords
 from chargehand.errors import InvalidError, Place, Problem, UsageError
+from chargehand.git import Head
 from chargehand.inventory import Inventory, Programs
 from chargehand.layout import INVENTORY, PLAYBOOKS, find_root, state_folder
 from chargehand.moment import find_zone
@@ -22,6 +23,7 @@ from chargehand.settings import NO_STORE, Settings, load_settings
 from chargehand.store import Store, open_store
 from chargehand.taxonomy import Taxonomies, load_taxonomies
 from chargehand.template import SHIPPED_FOLDER, Templates, load_templates
+from chargehand.trees import Tree, Trees
 
 STORE_VARIABLE: Final = "CHARGEHAND_STORE"
 """The environment's word about the store is stronger than the setting's."""
@@ -39,6 +41,7 @@ class Repository:
         sources: Inventory sources: those given, else the setting's.
         given_sources: Those given.
         home: Where its state is, and what secret files are relative to; `root`, unless that is a copy.
+        head: The commit that its files were taken over from; None of files that are simply there.
     """
 
     def __init__(
@@ -51,8 +54,10 @@ class Repository:
         vault_passwords: Sequence[Secret] = (),
         clock: Callable[[], datetime] = utc_now,
         home: Path | None = None,
+        head: Head | None = None,
     ) -> None:
         self.root = root
+        self.head = head
         self.home = home or root
         self.settings = settings
         self.given_sources = tuple(inventory)
@@ -74,6 +79,8 @@ class Repository:
     ) -> Self:
         """The project that `path` lies in; see `find_root`.
 
+        When its settings track a repository, the files are those of the commit in force, if there is one.
+
         Args:
             path: A folder.
             inventory: Inventory sources in place of the setting's, relative to the current folder.
@@ -86,13 +93,17 @@ class Repository:
             SettingsError: Its chargehand.toml is refused.
         """
         root = find_root(Path(path))
+        settings = load_settings(root)
+        tree = Trees(state_folder(root), settings.git.path).current() if settings.git else None
         return cls(
-            root,
-            load_settings(root),
+            tree.root if tree else root,
+            settings,
             inventory=inventory,
             programs=programs,
             vault_passwords=vault_passwords,
             clock=clock,
+            home=root,
+            head=tree.head if tree else None,
         )
 
     def reloaded(self, *, settings: Settings | None = None, inventory: Sequence[str] = ()) -> Self:
@@ -110,9 +121,37 @@ class Repository:
             vault_passwords=self._vault_passwords,
             clock=self._clock,
             home=self.home,
+            head=self.head,
         )
         fresh.__dict__["store"] = self.store  # as `cached_property` keeps it
         return fresh
+
+    def at(self, tree: Tree | None) -> Self:
+        """The same repository with the files of a commit; those of its own folder, without one."""
+        root, head = (tree.root, tree.head) if tree else (self.home, None)
+        if (root, head) == (self.root, self.head):
+            return self
+        other = type(self)(
+            root,
+            self.settings,
+            inventory=self.given_sources,
+            programs=self._asked_programs,
+            vault_passwords=self._vault_passwords,
+            clock=self._clock,
+            home=self.home,
+            head=head,
+        )
+        other.__dict__["store"] = self.store
+        return other
+
+    @property
+    def trees(self) -> Trees:
+        """The files of commits that were taken over."""
+        return Trees(self.state, self.settings.git.path if self.settings.git else "")
+
+    def in_force(self) -> Self:
+        """The same repository with the files that are in force now, when one is tracked."""
+        return self.at(self.trees.current()) if self.settings.git else self.at(None)
 
     @cached_property
     def inventory(self) -> Inventory:

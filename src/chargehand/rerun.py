@@ -14,7 +14,7 @@ from typing import Final, Literal
 from chargehand.compose import NO_OVERRIDES, Overrides
 from chargehand.document import parse
 from chargehand.errors import InvalidError, NoHostMatchedError, Problem, UnknownHostError, UsageError
-from chargehand.git import GitError, export
+from chargehand.git import Exported, GitError
 from chargehand.inventory import Inventory
 from chargehand.invocation import JobInvocation
 from chargehand.job import Job, read_jobs
@@ -236,7 +236,8 @@ def repeat(
         targeting = replace(invocation.targeting, search_query=query_for(kept), bookmark_id=None)
         invocation = replace(invocation, targeting=targeting)
     if wish.recorded:
-        provenance = replace(provenance, commit=_origin(stored).commit, dirty=False)
+        origin = _origin(stored)
+        provenance = replace(provenance, commit=origin.commit, dirty=False, signer=origin.signer)
     return Repetition(
         invocation=invocation,
         selection=Selection(names=kept),
@@ -249,7 +250,9 @@ def repeat(
 
 
 @contextmanager
-def recorded_files(stored: Stored, root: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
+def recorded_files(
+    stored: Stored, export: Callable[[str, Path], Exported]
+) -> Iterator[tuple[Path, tuple[str, ...]]]:
     """The project's files at the recorded commit, in a folder that goes afterwards, and what it lacks.
 
     Raises:
@@ -264,7 +267,7 @@ def recorded_files(stored: Stored, root: Path) -> Iterator[tuple[Path, tuple[str
         raise UsageError(f"`{origin.playbook}` lies outside of the project, whose commits lack it; {_NOW}")
     with tempfile.TemporaryDirectory(prefix="chargehand-") as folder:
         try:
-            exported = export(root, origin.commit, Path(folder))
+            exported = export(origin.commit, Path(folder))
         except GitError as error:
             raise UsageError(f"--recorded: {error}; fetch it, or {_NOW}") from None
         yield Path(folder), exported.left_out

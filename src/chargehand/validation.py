@@ -89,6 +89,7 @@ def validate_files(
     now: datetime,
     doubts: Iterable[Problem] = (),
     every_host: bool = False,
+    overrides: Overrides = NO_OVERRIDES,
 ) -> Validation:
     """Check the jobs of some files as far as that is possible offline, every script included.
 
@@ -100,7 +101,7 @@ def validate_files(
     rendered, invocations = 0, list[JobInvocation]()
     try:
         catalogue = load_catalogue()
-        invocations, found = compose_all(jobs, catalogue, now=now)
+        invocations, found = compose_all(jobs, catalogue, now=now, overrides=overrides)
         if any(warning.rule == PROGRAM_RULE for warning in catalogue.inventory.warnings):
             found = list(map(_without_programs, found))
         problems += [*found, *catalogue.warnings]

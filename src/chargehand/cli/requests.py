@@ -236,6 +236,21 @@ class ServeRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SyncRequest:
+    """``chargehand sync``."""
+
+    run_first: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusRequest:
+    """``chargehand status``."""
+
+    output: Literal["text", "json"]
+    detailed_exitcode: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class ResumeRequest(InventoryRequest):
     """``chargehand resume``."""
 

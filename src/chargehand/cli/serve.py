@@ -8,6 +8,7 @@ from typing import Final
 
 from chargehand.cli import screen, supervisor
 from chargehand.cli.requests import ServeRequest, TickRequest
+from chargehand.cli.sync import tell
 from chargehand.errors import SettingsError, StoreError
 from chargehand.project import Project
 from chargehand.recurring import SKIPPED
@@ -15,18 +16,20 @@ from chargehand.runner import utc_now
 from chargehand.scaffold.service import GRACE_S
 from chargehand.scheduler import Departure, Pass, Rounds, Scheduler
 from chargehand.settings import load_settings
+from chargehand.tracking import Follower, Synced, is_due, sync
 
 _WORST: Final = (1, 14, 13, 7, 5, 6, 8, 9, 3, 12, 4, 2)
 """Exit codes of runs, the worst first; of several runs the worst is told."""
 
 
 def tick(_request: TickRequest) -> int:
-    """Make one pass, and wait for what it started."""
+    """Look at the tracked repository if that is due, make one pass, and wait for what it started."""
     with _opened() as project, _scheduler(project) as scheduler:
+        refused = _sync(project)
         with Departure(scheduler, grace_s=GRACE_S, tell=screen.note) as departure:
             made = scheduler.start_due()
             scheduler.wait()
-        return departure.exit_code or _exit_code(made, scheduler.exit_codes)
+        return departure.exit_code or _exit_code(made, scheduler.exit_codes | {refused})
 
 
 def serve(request: ServeRequest) -> int:
@@ -46,8 +49,9 @@ def serve(request: ServeRequest) -> int:
 
         def reload() -> None:
             try:
-                settings = load_settings(project.root)
+                settings = load_settings(project.home)
                 scheduler.take_settings(project.reloaded(settings=settings))
+                follower.take_settings(project.reloaded(settings=settings))
             except SettingsError as error:
                 screen.note(f"{error}\nchargehand.toml is refused: going on with the settings of before")
             else:
@@ -60,17 +64,33 @@ def serve(request: ServeRequest) -> int:
             supervisor.tell(os.environ, "STOPPING=1")
             rounds.end()
 
+        def heard(synced: Synced) -> None:
+            tell(project, synced, screen.note)
+            rounds.call()
+
         with _scheduler(project, call=lambda: rounds.call()) as scheduler:  # noqa: PLW0108 - made below
             rounds = Rounds(make_pass, interval_s=request.interval, clock=utc_now)
-            with Departure(
-                scheduler, grace_s=request.grace, tell=screen.note, end=end, reload=reload
-            ) as departure:
-                screen.note(f"serving {project.root.resolve()} from {project.store.name}")
+            follower = Follower(project, heard=heard, tell=screen.note)
+            with (
+                Departure(
+                    scheduler, grace_s=request.grace, tell=screen.note, end=end, reload=reload
+                ) as departure,
+                follower,
+            ):
+                screen.note(f"serving {project.home.resolve()} from {project.store.name}")
                 supervisor.tell(os.environ, "READY=1")
                 rounds.go()
                 scheduler.wait()
             screen.note("ended")
         return departure.exit_code
+
+
+def _sync(project: Project) -> int:
+    """Look at the tracked repository, if there is one and it is time; the exit code of a refusal."""
+    remote = project.settings.git
+    if remote is None or remote.suspended or not is_due(project):
+        return 0
+    return tell(project, sync(project), screen.note)
 
 
 @contextmanager

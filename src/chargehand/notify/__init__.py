@@ -1,7 +1,7 @@
 """Notify: messages about runs to people who are elsewhere, by Apprise."""
 
 from chargehand.notify.message import Message, compose_message, compose_not_run, occasions
-from chargehand.notify.notifier import send, send_not_run
+from chargehand.notify.notifier import send, send_message, send_not_run
 from chargehand.notify.wish import OCCASIONS, USUAL, Occasion, Wish, read_recipient
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "occasions",
     "read_recipient",
     "send",
+    "send_message",
     "send_not_run",
 ]

@@ -45,6 +45,11 @@ def send(
     )
 
 
+def send_message(message: Message, wishes: Sequence[Wish], *, look_up: LookUp) -> tuple[str, ...]:
+    """Tell everybody who is meant; a line for each message that could not be sent."""
+    return _send_each(wishes, lambda _: message, look_up)
+
+
 def send_not_run(
     records: Sequence[InvocationRecord], wishes: Sequence[Wish], *, look_up: LookUp
 ) -> tuple[str, ...]:

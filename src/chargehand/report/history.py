@@ -195,6 +195,7 @@ def _origin(record: InvocationRecord) -> Iterator[tuple[str, str]]:
         "commit",
         "" if by.commit is None else by.commit + (", with changes that are not in it" if by.dirty else ""),
     )
+    yield "signed by", by.signer or ""
     yield "rerun of", "" if by.rerun_of is None else str(by.rerun_of)
 
 

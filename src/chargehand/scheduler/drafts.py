@@ -85,7 +85,7 @@ class Drafts:
     def _provenance(self, logic: RecurringLogic) -> Provenance:
         """Where it comes from; git is asked once for all."""
         if self._origin is None:
-            self._origin = provenance_here(self._project.root, "recurrence")
+            self._origin = provenance_here(self._project.root, "recurrence", head=self._project.head)
         return replace(
             self._origin, playbook=logic.playbook, job_number=logic.job_number, job_name=logic.job_name
         )

@@ -31,6 +31,7 @@ from chargehand.job import Job, read_jobs
 from chargehand.launch import sources_of
 from chargehand.plan import NO_ACCESS
 from chargehand.project import Project
+from chargehand.provenance import Provenance
 from chargehand.recording import Book
 from chargehand.recovery import Errands, check_scripts, recover, resume
 from chargehand.recurring import Decision, judge_start, no_blackout
@@ -149,7 +150,7 @@ class Errand:
         with project.begin(
             plan,
             launch=stored.launch,
-            provenance=stored.record.provenance,
+            provenance=_origin(stored, project),
             into=self.invocation_id,
             runner_id=self._runner_id,
         ) as book:
@@ -187,7 +188,8 @@ class Errand:
 
     def _compose(self, stored: Stored) -> tuple[Project, JobInvocation]:
         """The job by its file as it is now, composed as at its launch."""
-        project = self._project.reloaded(inventory=sources_of(stored.launch, self._project.root))
+        project = _files_of(self._project, stored)
+        project = project.reloaded(inventory=sources_of(stored.launch, project.root))
         self._job = _job_of(project, stored)
         return project, project.compose(self._job, overrides_of(stored.launch, NO_OVERRIDES))
 
@@ -254,6 +256,23 @@ class Errand:
         with suppress(StoreError):
             self._store.invocations.claim(self.invocation_id, _NOBODY, instead_of=self._runner_id)
         return Ending(exit_code=exit_code, over=False)
+
+
+def _files_of(project: Project, stored: Stored) -> Project:
+    """The project as an invocation began with it, if it did and those files are still here."""
+    origin = stored.record.provenance
+    if project.head is None or not stored.record.begun or origin is None or origin.commit is None:
+        return project
+    tree = project.trees.find(origin.commit)
+    return project.at(tree) if tree else project
+
+
+def _origin(stored: Stored, project: Project) -> Provenance | None:
+    """Where an invocation comes from, with the commit whose files it runs with."""
+    origin, head = stored.record.provenance, project.head
+    if origin is None or head is None:
+        return origin
+    return replace(origin, commit=head.commit, dirty=head.dirty, signer=head.signer)
 
 
 def _job_of(project: Project, stored: Stored) -> Job:

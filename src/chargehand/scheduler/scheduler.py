@@ -110,6 +110,11 @@ class Scheduler:
             self._tell_once("clock", f"the clock shows {now:%Y-%m-%d}: waiting until it is set")
             return Pass()
         self._told.pop("clock", None)
+        self._project = self._project.in_force()
+        if idle := self._idle():
+            self._tell_once("tracked", idle)
+            return Pass()
+        self._told.pop("tracked", None)
         self._look_at_files(now)
         open_ones = self._store.history.unfinished()
         claimed = [*self._take_over(open_ones, now), *self._claim_scheduled(open_ones, now)]
@@ -146,6 +151,20 @@ class Scheduler:
         """Wait until nothing runs; False when something still did at the end of that time."""
         with self._change:
             return self._change.wait_for(lambda: not (self._running or self._queue or self._sending), limit_s)
+
+    def _idle(self) -> str:
+        """Why nothing of a tracked repository may start now; empty when it may."""
+        remote, head = self._project.settings.git, self._project.head
+        if remote is None:
+            return ""
+        if remote.suspended:
+            return f"{remote.name} is suspended: nothing starts by itself"
+        commit = self._store.revisions.find(remote.name).commit
+        if commit is None:
+            return f"no commit of {remote.name} is taken over yet: nothing starts"
+        if head is None or head.commit != commit:
+            return f"commit {commit[:12]} is in force, and its files are not here yet: nothing starts"
+        return ""
 
     def _look_at_files(self, now: datetime) -> None:
         """Take changed job files over; what is wrong with one is told, and holds nothing else up."""

@@ -145,6 +145,12 @@ class History:
         )
         return self._database.read(lambda connection: connection.execute(statement).scalar())
 
+    def last_of(self, playbook: str, number: int, name: str) -> InvocationRecord | None:
+        """The newest invocation of a job that began or was to, without its hosts; None when there is none."""
+        same = _INVOCATION.job_name == name if name else _INVOCATION.job_number == number
+        began = _INVOCATION.started_at.is_not(None) | (_INVOCATION.status_label != "cancelled")
+        return next(iter(self.page((_INVOCATION.playbook == playbook) & same & began, limit=1).records), None)
+
     def unfinished(self) -> tuple[Unfinished, ...]:
         """Every invocation that is not over, the oldest first."""
         columns = (

@@ -3,6 +3,7 @@
 import click
 
 from chargehand.cli.surface.checking import PLAN, RENDER, VALIDATE
+from chargehand.cli.surface.following import STATUS, SYNC
 from chargehand.cli.surface.history import CANCEL, DIFF, LIST, OUTPUT, PRUNE, RERUN, RESUME, SHOW
 from chargehand.cli.surface.looking import BOOKMARKS, FEATURES, HOSTS, SCHEMA, TEMPLATES
 from chargehand.cli.surface.running import EXEC, RUN
@@ -20,6 +21,8 @@ COMMANDS: tuple[click.Command, ...] = (
     RERUN,
     RESUME,
     PRUNE,
+    SYNC,
+    STATUS,
     TICK,
     SERVE,
     SCHEDULE,

@@ -1,0 +1,494 @@
+"""Tracking: what the branch of a real repository holds is in force, exactly, and its jobs run once."""
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from followed import Followed, following
+from origin import Gpg
+from repository import PROGRAM
+from sshd import wait_until
+
+DAILY = {"recurrence": {"cron_line": "0 3 * * *"}}
+
+
+@pytest.fixture
+def followed(tmp_path: Path) -> Iterator[Followed]:
+    with following(tmp_path) as found:
+        yield found
+
+
+def test_the_first_sync_takes_everything_over_and_starts_nothing(followed: Followed) -> None:
+    followed.pushed("deploy")
+    followed.write("nightly", parameters=DAILY)
+    commit = followed.origin.push()
+    done = followed.chargehand("sync")
+    assert done.code == 0, done.stderr
+    assert "`playbooks/nightly.json#nightly` is taken over" in done.stdout
+    assert (followed.in_force(), followed.stored(), followed.logics()) == (
+        commit,
+        [],
+        {"playbooks/nightly.json#nightly": "active"},
+    )
+    assert followed.chargehand("tick").code == 0
+    assert followed.ran() == []
+
+
+def test_the_first_sync_starts_what_pushes_start_when_it_is_asked_to(followed: Followed) -> None:
+    followed.pushed("deploy")
+    followed.pushed("other", branches=["release/*"])
+    followed.write("plain")
+    followed.origin.push()
+    assert followed.chargehand("sync", "--run-first").code == 0
+    assert followed.chargehand("tick").code == 0
+    assert followed.ran() == ["deploy-1"]
+
+
+def test_a_push_starts_its_jobs_once_however_often_it_is_looked_at(followed: Followed) -> None:
+    followed.pushed("deploy")
+    followed.pushed("web", paths=["playbooks/templates/**"])
+    followed.origin.push()
+    followed.chargehand("sync")
+    followed.pushed("deploy", version=2)
+    commit = followed.origin.push()
+    for _ in range(3):
+        assert followed.chargehand("sync").code == 0
+        assert followed.chargehand("tick").code == 0
+    assert followed.ran() == ["deploy-2"]
+    (run,) = followed.stored()
+    origin = run.record.provenance
+    assert origin is not None
+    assert (origin.trigger, origin.commit, origin.dirty, origin.playbook, origin.signer) == (
+        "push",
+        commit,
+        False,
+        "playbooks/deploy.json",
+        None,
+    )
+    shown = followed.chargehand("show", "1")
+    assert "by a push" in shown.stdout
+    assert commit in shown.stdout
+    assert followed.chargehand("show", "1", "-o", "json").document["provenance"]["commit"] == commit
+
+
+def test_a_commit_with_one_broken_file_is_refused_as_a_whole_and_seen(followed: Followed) -> None:
+    followed.pushed("deploy")
+    followed.write("nightly", parameters=DAILY)
+    good = followed.origin.push()
+    followed.chargehand("sync")
+    followed.pushed("deploy", version=2)
+    broken = followed.write("broken", script="{{ undefined_name }}")
+    bad = followed.origin.push()
+    done = followed.chargehand("sync")
+    assert done.code == 3
+    assert "playbooks/broken.json:" in done.stderr
+    assert f"{good[:12]} stays in force" in done.stderr
+    assert followed.in_force() == good
+    assert followed.chargehand("tick").code == 0
+    assert (followed.ran(), followed.stored()) == ([], [])
+    told = followed.chargehand("status", "-o", "json").document
+    assert (told["sync"], told["commit"], told["tried_commit"], told["code"]) == (
+        "out_of_sync",
+        good,
+        bad,
+        "invalid",
+    )
+    assert {each["job_name"]: each["sync"] for each in told["jobs"]} == {
+        "deploy": "out_of_sync",
+        "nightly": "synced",
+    }
+    assert followed.chargehand("status", "--detailed-exitcode").code == 10
+    broken.unlink()
+    mended = followed.origin.push()
+    assert followed.chargehand("sync").code == 0
+    followed.chargehand("tick")
+    assert (followed.in_force(), followed.ran()) == (mended, ["deploy-2"])
+    assert followed.chargehand("status", "--detailed-exitcode").code == 0
+
+
+def test_a_revert_is_a_push_as_any_other(followed: Followed) -> None:
+    followed.pushed("deploy")
+    followed.origin.push()
+    followed.chargehand("sync")
+    followed.pushed("deploy", version=2)
+    followed.origin.push()
+    followed.chargehand("sync")
+    followed.origin("revert", "--no-edit", "HEAD")
+    followed.origin.send()
+    followed.chargehand("sync")
+    followed.chargehand("tick")
+    assert [each.record.status for each in followed.stored()] == [0, 0]
+    assert followed.ran() == ["deploy-1", "deploy-1"], "both run with the files in force when they start"
+
+
+def test_files_that_are_renamed_or_deleted_end_what_recurred_by_them(followed: Followed) -> None:
+    followed.write("nightly", parameters=DAILY)
+    followed.write("weekly", parameters=DAILY)
+    followed.origin.push()
+    followed.chargehand("sync")
+    followed.origin("mv", "playbooks/nightly.json", "playbooks/nights.json")
+    followed.origin("rm", "--quiet", "playbooks/weekly.json")
+    followed.origin.push()
+    assert followed.chargehand("sync").code == 0
+    assert followed.logics() == {
+        "playbooks/nightly.json#nightly": "cancelled",
+        "playbooks/nights.json#nightly": "active",
+        "playbooks/weekly.json#weekly": "cancelled",
+    }
+    followed.origin("rm", "--quiet", "playbooks/nights.json")
+    followed.origin.push()
+    assert followed.chargehand("sync").code == 0, "a project without a job is one as well"
+    assert set(followed.logics().values()) == {"cancelled"}
+
+
+def test_a_branch_that_was_rewritten_is_refused_unless_that_is_allowed(followed: Followed) -> None:
+    followed.pushed("deploy")
+    first = followed.origin.push()
+    followed.pushed("deploy", version=2)
+    second = followed.origin.push()
+    followed.chargehand("sync")
+    followed.origin.send(first)
+    done = followed.chargehand("sync")
+    assert (done.code, followed.in_force()) == (12, second)
+    assert "does not follow" in done.stderr
+    followed.tracking(force_push="allow")
+    assert followed.chargehand("sync").code == 0
+    assert followed.in_force() == first
+    followed.chargehand("tick")
+    assert followed.ran() == ["deploy-1"]
+
+
+def test_unsigned_and_strange_commits_are_refused_and_nothing_runs(followed: Followed) -> None:
+    origin = followed.origin
+    followed.tracking(require="every-commit", allowed_signers=str(origin.allow("alice")))
+    followed.pushed("deploy")
+    good = origin.push(*origin.signing("alice"))
+    assert followed.chargehand("sync").code == 0
+    for words in (("--no-gpg-sign",), origin.signing("mallory")):
+        followed.pushed("deploy", version=2)
+        origin.push(*words)
+        done = followed.chargehand("sync")
+        assert (done.code, followed.in_force()) == (12, good)
+        assert "no good signature of a known key" in done.stderr
+        origin("reset", "--quiet", "--hard", good)
+    followed.pushed("deploy", version=3)
+    origin.commit("--no-gpg-sign")
+    origin.push(*origin.signing("alice"))
+    assert followed.chargehand("sync").code == 12, "a good one does not cover the one before it"
+    assert followed.chargehand("tick").code == 0, "the next look is not due yet"
+    assert (followed.ran(), followed.stored()) == ([], [])
+    followed.tracking(require="head")
+    assert followed.chargehand("sync").code == 0
+    followed.chargehand("tick")
+    assert followed.ran() == ["deploy-3"]
+    (run,) = followed.stored()
+    assert run.record.provenance is not None
+    assert run.record.provenance.signer == "alice"
+    assert "signed by" in followed.chargehand("show", "1").stdout
+
+
+@pytest.mark.parametrize("require", ["head", "every-commit"])
+def test_who_may_sign_depends_on_the_paths_that_a_commit_changes(followed: Followed, require: str) -> None:
+    origin = followed.origin
+    followed.rules = [
+        {"paths": ["playbooks/db*"], "who": ["dba"]},
+        {"paths": ["**"], "who": ["dba", "alice"]},
+    ]
+    followed.tracking(require=require, allowed_signers=str(origin.allow("alice", "dba")))
+    followed.write("db")
+    first = origin.push(*origin.signing("dba"))
+    assert followed.chargehand("sync").code == 0
+    followed.write("web")
+    second = origin.push(*origin.signing("alice"))
+    assert followed.chargehand("sync").code == 0
+    followed.write("db", script="true")
+    origin.push(*origin.signing("alice"))
+    done = followed.chargehand("sync")
+    assert (done.code, followed.in_force()) == (12, second)
+    assert "changes `playbooks/db.json`, and alice who signed it may not" in done.stderr
+    assert first != second
+
+
+def test_a_gpg_key_may_sign_as_well(followed: Followed, tmp_path: Path) -> None:
+    alice = Gpg(tmp_path / "gpg", "alice")
+    followed.rules = [{"paths": ["**"], "who": [alice.fingerprint.lower()]}]
+    followed.tracking(gpg_keys=[str(alice.public)])
+    followed.write()
+    origin = followed.origin
+    origin("add", "--all")
+    origin("commit", "--quiet", "-m", "m", f"--gpg-sign={alice.fingerprint}", environ=alice.environ)
+    origin.send()
+    assert followed.chargehand("sync").code == 0
+    assert followed.chargehand("status", "-o", "json").document["signer"] == alice.fingerprint
+
+
+def test_what_the_repository_says_of_itself_counts_for_nothing(followed: Followed) -> None:
+    origin = followed.origin
+    followed.tracking(allowed_signers=str(origin.allow("alice")))
+    followed.write()
+    origin.write("chargehand.toml", '[git]\nurl = "ssh://evil/x"\nforce_push = "allow"\n')
+    origin.push()
+    assert followed.chargehand("sync").code == 12
+    origin.push(*origin.signing("alice"), "--amend")
+    assert followed.chargehand("sync").code == 0
+    settings = followed.project().settings
+    assert settings.git is not None
+    assert settings.git.force_push == "refuse"
+
+
+def test_a_repository_that_does_not_answer_leaves_the_last_commit_in_force(followed: Followed) -> None:
+    followed.pushed("deploy")
+    commit = followed.origin.push()
+    followed.chargehand("sync")
+    followed.origin.bare.rename(followed.origin.bare.with_name("moved.git"))
+    done = followed.chargehand("sync")
+    assert (done.code, followed.in_force()) == (6, commit)
+    told = followed.chargehand("status", "-o", "json").document
+    assert (told["sync"], told["code"], told["commit"]) == ("unknown", "unreachable", commit)
+
+
+def test_a_thousand_files_in_one_commit_are_taken_over_whole(followed: Followed) -> None:
+    followed.write("first")
+    followed.origin.push()
+    followed.chargehand("sync")
+    for number in range(1000):
+        followed.origin.write(
+            f"playbooks/templates/t{number}.j2",
+            f"{{#\nname: T{number}\njob_category: T\n#}}\necho {number}\n",
+        )
+    for number in range(20):
+        followed.pushed(f"job{number}")
+    commit = followed.origin.push()
+    done = followed.chargehand("sync")
+    assert done.code == 0, done.stderr
+    assert followed.in_force() == commit
+    followed.chargehand("tick")
+    assert followed.ran() == sorted(f"job{number}-1" for number in range(20))
+
+
+def test_a_folder_of_a_larger_repository_is_tracked(followed: Followed) -> None:
+    origin = followed.origin
+    followed.tracking(path="ops")
+    origin.write("ops/inventory.json", (origin.root / "inventory.json").read_text())
+    content = {
+        "name": "deploy",
+        "script": f"echo ran >> {followed.ledger}",
+        "on": {"push": {"paths": ["playbooks/*"]}},
+    }
+    content["job_invocation"] = {"targeting_type": "static_query", "search_query": "*"}
+    origin.write("ops/playbooks/deploy.json", json.dumps(content))
+    origin.push()
+    assert followed.chargehand("sync").code == 0
+    origin.write("elsewhere/playbooks/x")
+    origin.push()
+    followed.chargehand("sync")
+    followed.chargehand("tick")
+    assert followed.ran() == []
+    origin.write("ops/playbooks/deploy.json", json.dumps(content | {"idempotent": True}))
+    origin.push()
+    followed.chargehand("sync")
+    followed.chargehand("tick")
+    assert followed.ran() == ["ran"]
+    followed.tracking(path="nowhere")
+    assert followed.chargehand("sync").code == 3
+
+
+def test_a_tick_looks_at_the_repository_by_itself_when_that_is_due(followed: Followed) -> None:
+    followed.pushed("deploy")
+    first = followed.origin.push()
+    assert followed.chargehand("tick").code == 0
+    assert followed.in_force() == first
+    followed.pushed("deploy", version=2)
+    second = followed.origin.push()
+    followed.chargehand("tick")
+    assert followed.in_force() == first, "it looked a moment ago"
+    with followed.opened() as store:
+        store.revisions.refuse(followed.git["url"] + "#main", None, code="", reason="", at=_long_ago())
+    followed.chargehand("tick")
+    assert (followed.in_force(), followed.ran()) == (second, ["deploy-2"])
+
+
+def test_serve_follows_the_repository_and_starts_what_pushes_start(followed: Followed) -> None:
+    followed.tracking(interval=5)
+    followed.pushed("deploy")
+    followed.origin.push()
+    with followed.start("serve", "--interval", "0.2") as serving:
+        serving.await_told("is in force")
+        followed.write("broken", script="{{ nothing }}")
+        followed.origin.push()
+        serving.await_told("is refused")
+        (followed.origin.root / "playbooks/broken.json").unlink()
+        followed.pushed("deploy", version=2)
+        commit = followed.origin.push()
+        wait_until(lambda: followed.ran() == ["deploy-2"], 60, "the push is heard of")
+        serving.signal(signal.SIGTERM)
+        assert serving.answer().code == 143
+    assert followed.in_force() == commit
+
+
+def test_while_it_is_suspended_nothing_is_taken_over_and_nothing_starts(followed: Followed) -> None:
+    followed.pushed("deploy")
+    first = followed.origin.push()
+    followed.chargehand("sync")
+    followed.pushed("deploy", version=2)
+    followed.origin.push()
+    followed.chargehand("sync")
+    followed.tracking(suspended=True)
+    followed.origin.push()
+    assert followed.chargehand("sync").code == 0
+    assert followed.chargehand("tick").code == 0
+    assert followed.ran() == []
+    assert followed.chargehand("status", "-o", "json").document["health"] == "suspended"
+    followed.tracking(suspended=False)
+    followed.chargehand("tick")
+    assert followed.ran() == ["deploy-2"]
+    assert followed.in_force() != first
+
+
+def test_commands_by_hand_work_on_the_files_in_force(followed: Followed) -> None:
+    followed.pushed("deploy")
+    followed.origin.push()
+    followed.chargehand("sync", "--run-first")
+    followed.chargehand("tick")
+    assert followed.chargehand("hosts").stdout.split() == ["here"]
+    again = followed.chargehand("rerun", "1", "-o", "json")
+    assert again.code == 0, again.stderr
+    provenance = again.document["provenance"]
+    assert (provenance["trigger"], provenance["rerun_of"], provenance["commit"]) == (
+        "rerun",
+        1,
+        followed.in_force(),
+    )
+    old = followed.in_force()
+    followed.pushed("deploy", version=2)
+    followed.origin.push()
+    followed.chargehand("sync")
+    recorded = followed.chargehand("rerun", "1", "--recorded", "-o", "json")
+    assert recorded.document["provenance"]["commit"] == old
+    assert followed.ran() == ["deploy-1"] * 3
+
+
+def test_a_folder_that_tracks_nothing_says_so(followed: Followed) -> None:
+    (followed.root / "chargehand.toml").write_text("")
+    for command in ("sync", "status"):
+        done = followed.chargehand(command)
+        assert (done.code, "no repository is tracked here" in done.stderr) == (2, True)
+
+
+# --- killed ---------------------------------------------------------------------------------------------
+
+POINTS = ("after-fetch", "after-export", "before-take", "after-take", "after-switch", "before-settle")
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_sync_that_is_killed_leaves_the_old_state_or_the_new_and_the_next_one_finishes(
+    followed: Followed, point: str
+) -> None:
+    followed.pushed("deploy")
+    old = followed.origin.push()
+    followed.chargehand("sync")
+    followed.pushed("deploy", version=2)
+    new = followed.origin.push()
+    killed = subprocess.run(
+        [PROGRAM, "sync"],
+        cwd=followed.root,
+        env={**followed.environ, "CHARGEHAND_FAILPOINT": f"{point}:1:KILL"},
+        capture_output=True,
+        start_new_session=True,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert followed.in_force() in (old, new)
+    for _ in range(2):
+        assert followed.chargehand("sync").code == 0
+        assert followed.chargehand("tick").code == 0
+    assert (followed.in_force(), followed.ran()) == (new, ["deploy-2"])
+
+
+# --- hostile --------------------------------------------------------------------------------------------
+
+
+def hostile(followed: Followed, kind: str, canary: Path) -> None:  # noqa: C901, PLR0912 - an arm a kind
+    """Commit something that would do harm if anything of it were obeyed."""
+    origin = followed.origin
+    touch = f"touch {canary}"
+    match kind:
+        case "submodule":
+            origin.write(".gitmodules", f'[submodule "x"]\n\tpath = x\n\turl = ext::sh -c "{touch}"\n')
+        case "link":
+            (origin.root / "playbooks" / "link.json").symlink_to("/etc/passwd")
+        case "folder link":
+            (origin.root / "playbooks" / "templates").symlink_to("/etc")
+        case "option":
+            origin.write(f"--upload-pack={touch}", "x")
+            origin.write(f"playbooks/--upload-pack={touch.replace('/', '_')}.yml", "name: [")
+        case "hooks":
+            for hook in ("post-checkout", "post-merge", "reference-transaction", "fsmonitor-watchman"):
+                origin.write(f"hooks/{hook}", f"#!/bin/sh\n{touch}\n", 0o755)
+                origin.write(f".githooks/{hook}", f"#!/bin/sh\n{touch}\n", 0o755)
+        case "filter":
+            origin.write(".gitattributes", "* filter=evil diff=evil\n")
+            origin.write(".gitconfig", f'[filter "evil"]\n\tsmudge = {touch}\n\tclean = {touch}\n')
+            origin.write("config", f"[core]\n\tfsmonitor = {touch}\n\tsshCommand = {touch}\n")
+        case "yaml bomb":
+            lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
+            for before, name in zip("abcdefgh", "bcdefghi", strict=True):
+                lines.append(f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]")
+            origin.write("playbooks/bomb.yml", "\n".join(lines) + "\n")
+        case "brackets":
+            origin.write("playbooks/deep.yml", "[" * 200_000)
+        case "reads":
+            followed.write("reads", script="{% include '/etc/passwd' %}{{ ''.__class__.__mro__ }}")
+        case "loops":
+            script = "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}"
+            followed.write("loops", script=script)
+        case "memory":
+            followed.write("memory", script="{{ 'x' * 10**10 }}")
+        case "settings":
+            origin.write("chargehand.toml", f'password = {{ command = ["sh", "-c", "{touch}"] }}\n')
+
+
+KINDS = {
+    "submodule": {0, 6},
+    "link": {0},
+    "folder link": {0, 3},
+    "option": {3},
+    "hooks": {0},
+    "filter": {0},
+    "yaml bomb": {3},
+    "brackets": {3},
+    "reads": {3},
+    "loops": {3},
+    "memory": {3},
+    "settings": {0},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_hostile_repository_gets_nothing_done_but_an_error(
+    followed: Followed, tmp_path: Path, kind: str
+) -> None:
+    canary = tmp_path / "canary"
+    followed.write()
+    good = followed.origin.push()
+    followed.chargehand("sync")
+    hostile(followed, kind, canary)
+    followed.origin.push()
+    done = followed.chargehand("sync")
+    assert done.code in KINDS[kind], done.stderr
+    assert not canary.exists()
+    assert "root:" not in done.stdout + done.stderr
+    if done.code:
+        assert followed.in_force() == good
+    files = followed.root / ".chargehand" / "git" / str(followed.in_force())
+    assert not [path for path in files.rglob("*") if path.is_symlink()]
+    assert followed.chargehand("sync").code == done.code, "and it goes on being so"
+
+
+def _long_ago() -> datetime:
+    return datetime(2026, 1, 1, tzinfo=UTC)
