@@ -13,6 +13,7 @@ from followed import Followed, following
 from origin import Gpg
 from repository import PROGRAM
 from sshd import wait_until
+from synccrashes import Campaign
 
 DAILY = {"recurrence": {"cron_line": "0 3 * * *"}}
 
@@ -257,18 +258,14 @@ def test_a_thousand_files_in_one_commit_are_taken_over_whole(followed: Followed)
     followed.origin.push()
     followed.chargehand("sync")
     for number in range(1000):
-        followed.origin.write(
-            f"playbooks/templates/t{number}.j2",
-            f"{{#\nname: T{number}\njob_category: T\n#}}\necho {number}\n",
-        )
-    for number in range(20):
-        followed.pushed(f"job{number}")
+        push = followed.pushed if number % 400 == 0 else followed.write
+        push(f"job{number}")
     commit = followed.origin.push()
     done = followed.chargehand("sync")
     assert done.code == 0, done.stderr
     assert followed.in_force() == commit
     followed.chargehand("tick")
-    assert followed.ran() == sorted(f"job{number}-1" for number in range(20))
+    assert followed.ran() == ["job0-1", "job400-1", "job800-1"]
 
 
 def test_a_folder_of_a_larger_repository_is_tracked(followed: Followed) -> None:
@@ -408,6 +405,13 @@ def test_a_sync_that_is_killed_leaves_the_old_state_or_the_new_and_the_next_one_
         assert followed.chargehand("sync").code == 0
         assert followed.chargehand("tick").code == 0
     assert (followed.in_force(), followed.ran()) == (new, ["deploy-2"])
+
+
+def test_ten_syncs_that_are_killed_at_any_instant_lose_nothing_and_double_nothing(followed: Followed) -> None:
+    campaign = Campaign(followed)
+    violations = [each for number in range(1, 11) for each in campaign.crash(number)]
+    assert violations == []
+    assert campaign.kills >= 3, "a campaign that kills nothing proves nothing"
 
 
 # --- hostile --------------------------------------------------------------------------------------------

@@ -226,9 +226,11 @@ class _Sync:
 
     def _validate(self, tree: Tree) -> None:
         """Refuse files that are not whole: every job is composed, and its scripts are rendered."""
-        if not any((tree.root / part).exists() for part in (PLAYBOOKS, *self._project.settings.inventory)):
+        parts = (PLAYBOOKS, *self._project.settings.inventory)
+        if not any((tree.root / part).exists() for part in parts):
             where = f"`{self._remote.path}` of it" if self._remote.path else "it"
-            message = f"commit {str(tree.head.commit)[:12]} holds no project: {where} has no {PLAYBOOKS}/ and no inventory"
+            commit = str(tree.head.commit)[:12]
+            message = f"commit {commit} holds no project: {where} has no {PLAYBOOKS}/ and no inventory"
             raise InvalidError(Problem(message, hint="set `path` in [git]", rule="git"))
         try:
             found = self._project.at(tree).validate(overrides=_SUBMITTED)
