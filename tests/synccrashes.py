@@ -65,7 +65,7 @@ class Campaign:
         return violations
 
     def _sync(self, after_s: float) -> float:
-        """Begin a sync, and kill it after so many seconds, if it has not ended by then; how long it went on."""
+        """Begin a sync, and kill it after so many seconds, if it still goes on; how long it did."""
         begun = time.monotonic()
         program = subprocess.Popen(
             [PROGRAM, "sync"],

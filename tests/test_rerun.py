@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from chargehand.compose import Overrides
 from chargehand.document import parse
 from chargehand.errors import ChargehandError, InvalidError, NoHostMatchedError, UnknownHostError, UsageError
+from chargehand.git import export
 from chargehand.job import Job, read_jobs
 from chargehand.plan import Access
 from chargehand.project import Project
@@ -396,7 +398,10 @@ def test_a_project_runs_an_invocation_again(tmp_path: Path) -> None:
 def test_files_that_cannot_be_had_are_refused_with_the_fix(tmp_path: Path, origin, said) -> None:
     Work(tmp_path).commit()
     was = stored(provenance=replace(CLEAN, **origin))
-    with pytest.raises(ChargehandError, match=said) as refused, recorded_files(was, tmp_path):
+    with (
+        pytest.raises(ChargehandError, match=said) as refused,
+        recorded_files(was, partial(export, tmp_path)),
+    ):
         pytest.fail("there are no such files")
     assert "leave out --recorded" in str(refused.value)
 
@@ -407,7 +412,7 @@ def test_the_recorded_files_are_there_until_the_end_and_no_longer(tmp_path: Path
     (work.root / "link").symlink_to("playbooks")
     was = stored(provenance=replace(CLEAN, commit=work.commit()))
     work.write("playbooks/a.yml", "now")
-    with recorded_files(was, tmp_path) as (folder, left_out):
+    with recorded_files(was, partial(export, tmp_path)) as (folder, left_out):
         assert (folder / "playbooks" / "a.yml").read_text() == "then"
         assert left_out == ("link",)
         assert folder.stat().st_mode & 0o077 == 0

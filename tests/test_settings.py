@@ -3,6 +3,7 @@
 import pytest
 
 from chargehand.errors import SettingsError
+from chargehand.pathpattern import fits
 from chargehand.settings import Settings, load_settings, read_settings
 
 
@@ -86,3 +87,76 @@ def test_a_password_in_the_address_of_a_store_is_refused_without_being_repeated(
     (problem,) = problems(f"store = {store}\n")
     assert problem.place.line == 1
     assert "hunter2-canary" not in str(problem)
+
+
+GIT = '[git]\nurl = "https://git.example.com/fleet"\n'
+
+
+def test_a_tracked_repository_has_defaults_and_keys_make_every_commit_need_a_signature():
+    remote = read_settings(GIT).git
+    assert (remote.branch, remote.require, remote.force_push, remote.protocols) == (
+        "main",
+        None,
+        "refuse",
+        ("https", "ssh"),
+    )
+    rules = 'allowed_signers = "keys"\n[[git.signers]]\npaths = ["**"]\nwho = ["alice"]\n'
+    remote = read_settings(GIT + rules).git
+    assert (remote.require, remote.signers[0].who) == ("every-commit", ("alice",))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('brnch = "x"', "unknown setting `git.brnch`"),
+        ('branch = "-x"', "`git.branch` must be the name of a branch"),
+        ('branch = "a..b"', "`git.branch` must be the name of a branch"),
+        ('branch = "a:refs/heads/b"', "`git.branch` must be the name of a branch"),
+        ('branch = "x.lock"', "`git.branch` must be the name of a branch"),
+        ('path = "../x"', "`git.path` must be a folder of the repository"),
+        ('path = "/x"', "`git.path` must be a folder of the repository"),
+        ("interval = 1", "`git.interval` must be seconds, 5 to 86400"),
+        ('protocols = ["ext"]', "`git.protocols` must be a list of"),
+        ('token = "canary"', "`git.token` must be a secret reference"),
+        ("token = { prompt = true }", "`git.token` must be a secret reference"),
+        ('private_key_file = "k"', "`git.private_key` is for ssh"),
+        ('require = "head"', "`git.require` needs keys"),
+        ('since = "main"', "`git.since` must be the full name of a commit"),
+        ('allowed_signers = "k"\n[[git.signers]]\npaths = ["**"]', "`git.signers.who` is missing"),
+    ],
+)
+def test_what_is_wrong_with_a_tracked_repository_is_told_without_secrets(line, message):
+    (problem, *_) = problems(f"{GIT}{line}\n")
+    assert message in problem.message
+    assert "canary" not in str(problem)
+
+
+def test_a_repository_whose_url_is_wrong_or_missing_is_refused():
+    (problem,) = problems('[git]\nurl = "https://ops:canary@host/x"\n')
+    assert problem.message == "`git.url`: a password must not stand in the URL"
+    assert "canary" not in str(problem)
+    (problem,) = problems('[git]\nbranch = "main"\n')
+    assert problem.message == "`git.url` is missing"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "meant"),
+    [
+        ("**", "a/b", True),
+        ("*", "a", True),
+        ("*", "a/b", False),
+        ("a/**", "a/b/c", True),
+        ("a/", "a/b/c", True),
+        ("a/**", "ab/c", False),
+        ("**/x.yml", "x.yml", True),
+        ("**/x.yml", "a/b/x.yml", True),
+        ("**/x.yml", "a/yx.yml", False),
+        ("a?.yml", "ab.yml", True),
+        ("a?.yml", "a/.yml", False),
+        ("a.yml", "axyml", False),
+        ("[a]", "a", False),
+        ("a\n", "a", False),
+    ],
+)
+def test_a_pattern_means_paths(pattern, path, meant):
+    assert fits(path, pattern) is meant

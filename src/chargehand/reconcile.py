@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
@@ -20,6 +20,7 @@ from chargehand.document import load
 from chargehand.errors import ChargehandError, InvalidError, InvocationError, Problem, StoreError
 from chargehand.git import Head
 from chargehand.host import Host
+from chargehand.identity import key_of, name_twice
 from chargehand.invocation import JobInvocation, Recurrence
 from chargehand.job import Job, read_jobs
 from chargehand.launch import launch_of, provenance_of
@@ -131,7 +132,7 @@ class _Takeover:
         for invocation in invocations:
             key = key_of(playbook, invocation)
             if key in self._seen:
-                self._note(playbook, [_twice(invocation.job, self._seen[key])])
+                self._note(playbook, [name_twice(invocation.job, self._seen[key])])
             elif invocation.recurrence is not None:
                 self._seen[key] = invocation.job
                 self._keep(key, playbook, invocation, invocation.recurrence, hosts[invocation.job.root])
@@ -317,41 +318,6 @@ def appoint(
         idempotent=bool(job.flag("idempotent")),
         schedule_key=key_of(playbook, invocation) if playbook else None,
     )
-
-
-def find_clashes(invocations: Iterable[JobInvocation], root: Path) -> list[Problem]:
-    """Jobs with a time of their own that cannot be told apart, though each is fine by itself."""
-    seen: dict[str, Job] = {}
-    problems = []
-    for each in (each for each in invocations if each.recurrence or each.scheduling):
-        key = key_of(Path(each.job.document.file).relative_to(root).as_posix(), each)
-        if key in seen:
-            problems.append(_twice(each.job, seen[key]))
-        seen.setdefault(key, each.job)
-    return problems
-
-
-def key_of(playbook: str, invocation: JobInvocation) -> str:
-    """What makes a recurrence, or a job with a time of its own, the same when its file changes."""
-    job, recurrence, scheduling = invocation.job, invocation.recurrence, invocation.scheduling
-    if recurrence and recurrence.purpose:
-        return f"purpose:{recurrence.purpose}"
-    number = int(job.root[0]) + 1 if job.root else 1
-    key = f"{playbook}#{job.text('name') or number}"
-    moment = (scheduling.start_at or scheduling.start_before) if scheduling else None
-    return key if recurrence or moment is None else f"{key}@{moment.astimezone(UTC).isoformat()}"
-
-
-def _twice(job: Job, first: Job) -> Problem:
-    """Two jobs that cannot be told apart."""
-    purpose = job.text(*_RECURRENCE, "purpose")
-    if purpose:
-        message = (
-            f"the purpose `{purpose}` is that of another job already, {first.place(*_RECURRENCE, 'purpose')}"
-        )
-        return job.problem(message, *_RECURRENCE, "purpose", hint="every recurrence has a purpose of its own")
-    message = f"another job of this file, {first.place()}, is called `{job.text('name')}` as well"
-    return job.problem(message, "name", hint="give one of them another name")
 
 
 def _said(invocation: JobInvocation, recurrence: Recurrence) -> dict[str, Any]:

@@ -9,14 +9,14 @@ import hashlib
 import json
 import os
 import shutil
-import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from chargehand.git import GitError, Head
+from chargehand.git import GitError, Head, is_commit
 
 _CURRENT: Final = "current"
 _DRAFT: Final = ".draft"
@@ -70,9 +70,9 @@ class Trees:
             signer = json.loads(note.read_text(encoding="utf-8"))["signer"]
         except (OSError, ValueError, KeyError):
             return None
-        return (
-            Tree(root=root, head=Head(commit=commit, dirty=False, signer=signer)) if root.is_dir() else None
-        )
+        if not root.is_dir() or not is_commit(commit):
+            return None
+        return Tree(root=root, head=Head(commit=commit, dirty=False, signer=signer))
 
     def add(self, commit: str, signer: str | None, write: Callable[[Path], object]) -> Tree:
         """Have the files of a commit here; whoever adds holds the lock of the trees.
@@ -113,7 +113,7 @@ class Trees:
         except OSError as error:
             raise GitError(f"{self.folder}: cannot be written: {error.strerror}") from None
 
-    def prune(self, kept: Collection[str | None]) -> None:
+    def prune(self, kept: Collection[str | None], now: datetime) -> None:
         """Remove drafts, and trees of more than a day ago but for some."""
         for path in self.folder.iterdir():
             name = path.name.partition(".")[0]
@@ -121,7 +121,7 @@ class Trees:
             if path.name.startswith((_CURRENT, self.mirror.name)) or commit in kept or not path.is_dir():
                 continue
             with suppress(OSError):
-                if path.name.endswith(_DRAFT) or time.time() - path.stat().st_ctime > _KEPT_S:
+                if path.name.endswith(_DRAFT) or now.timestamp() - path.stat().st_ctime > _KEPT_S:
                     shutil.rmtree(path)
                     (self.folder / f"{name}.json").unlink(missing_ok=True)
 

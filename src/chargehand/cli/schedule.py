@@ -23,11 +23,12 @@ from chargehand.compose import name_calendars
 from chargehand.document import load
 from chargehand.errors import InvalidError, UsageError
 from chargehand.job import read_jobs
-from chargehand.layout import find_root
+from chargehand.layout import find_root, state_folder
 from chargehand.moment import MomentError, parse_moment
 from chargehand.recurrence import in_words, read_cron_line
 from chargehand.recurring import RecurringLogic, upcoming_starts
-from chargehand.settings import load_settings
+from chargehand.settings import Settings, load_settings
+from chargehand.trees import Trees
 
 _HEADS = ("ID", "STATE", "NEXT", "LAST", "RUNS", "JOB", "WHEN", "NOTE")
 
@@ -118,11 +119,11 @@ class Plans:
         past: The store.
     """
 
-    def __init__(self, past: Remembered, root: Path) -> None:
+    def __init__(self, past: Remembered, root: Path, settings: Settings) -> None:
         self.past = past
         self._root = root
         self._calendars = Calendars(root)
-        self._settings = load_settings(root)
+        self._settings = settings
         self._blackouts: dict[tuple[str, int], Blackout] = {}
 
     def starts(self, logic: RecurringLogic) -> Iterator[datetime]:
@@ -158,8 +159,11 @@ class Plans:
 
 @contextmanager
 def _plans() -> Iterator[Plans]:
+    root = find_root(Path())
+    settings = load_settings(root)
+    tree = Trees(state_folder(root), settings.git.path).current() if settings.git else None
     with remembered() as past:
-        yield Plans(past, find_root(Path()))
+        yield Plans(past, tree.root if tree else root, settings)
 
 
 def _starts(plans: Plans) -> Iterator[Start]:

@@ -7,10 +7,11 @@ from chargehand.cli.requests import RunRequest
 from chargehand.credentials import settings_references
 from chargehand.errors import Problem, SecretError, StoreError, UsageError
 from chargehand.host import Host
+from chargehand.identity import key_of
 from chargehand.invocation import JobInvocation
 from chargehand.project import Project
 from chargehand.provenance import Launch
-from chargehand.reconcile import appoint, key_of
+from chargehand.reconcile import appoint
 from chargehand.reference import SecretReference
 from chargehand.report.invocation import InvocationRecord
 

@@ -21,7 +21,7 @@ def answer(request: SyncRequest) -> int:
             screen.note(f"{remote.name} is suspended: nothing is taken over")
             return 0
         synced = sync(project, run_first=request.run_first)
-        code = tell(project, synced, screen.say)
+        code = tell(project, synced, screen.say, again=True)
         if synced.revision.commit is not None:
             here = project.in_force()
             found = reconcile(here, here.store, here.now())
@@ -35,13 +35,14 @@ def answer(request: SyncRequest) -> int:
         project.close()
 
 
-def tell(project: Project, synced: Synced, say: Callable[[str], None]) -> int:
+def tell(project: Project, synced: Synced, say: Callable[[str], None], *, again: bool = False) -> int:
     """Tell what a sync came to, and whoever is to know of a commit that is refused; the exit code.
 
     Args:
         project: Of which.
         synced: What it came to.
         say: Told what is new, a line each.
+        again: Whether a refusal is told that was told before.
     """
     revision, refusal = synced.revision, synced.refusal
     for note in synced.notes:
@@ -54,8 +55,9 @@ def tell(project: Project, synced: Synced, say: Callable[[str], None]) -> int:
     if refusal is None:
         return 0
     kept = f"; {revision.commit[:12]} stays in force" if revision.commit else "; nothing is in force"
-    if synced.news:
+    if synced.news or again:
         _tell_refusal(refusal, kept, revision.tried_commit)
+    if synced.news:
         _send(project, synced, kept)
     return refusal.exit_code
 

@@ -2,7 +2,7 @@
 
 from chargehand.git.command import GitError
 from chargehand.git.credential import Credential
-from chargehand.git.files import Exported, export
+from chargehand.git.files import Exported, export, is_commit
 from chargehand.git.head import Head, read_head
 from chargehand.git.mirror import Mirror
 from chargehand.git.signature import Keys, Signature, open_keys
@@ -16,6 +16,7 @@ __all__ = [
     "Mirror",
     "Signature",
     "export",
+    "is_commit",
     "open_keys",
     "read_head",
 ]

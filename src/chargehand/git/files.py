@@ -15,7 +15,7 @@ MAX_BYTES: Final = 256 * 1024**2
 BATCH_BYTES: Final = 16 * 1024**2
 _READ_S: Final = 60.0
 
-COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 _ENTRY: Final = re.compile(rb"([0-7]{6}) ([a-z]+) ([0-9a-f]{40,64}) +([0-9]+|-)\t(.+)\Z", re.DOTALL)
 _PROGRAM, _LINK = b"100755", b"120000"
 
@@ -58,13 +58,18 @@ def export(root: Path, commit: str, folder: Path, *, environ: Mapping[str, str] 
     return write_files(Git(root.resolve(), environ), commit, "", folder)
 
 
+def is_commit(text: str) -> bool:
+    """Whether a text is the full name of a commit."""
+    return bool(_COMMIT.match(text))
+
+
 def write_files(git: Git, commit: str, path: str, folder: Path) -> Exported:
     """Write the files that a commit has at `path` of its repository, or below where git runs, if empty.
 
     Raises:
         GitError: As `export` says.
     """
-    if not COMMIT.match(commit):
+    if not is_commit(commit):
         raise GitError(f"`{commit}` is no full name of a commit")
     try:
         git.text("rev-parse", "--verify", "--end-of-options", f"{commit}^{{commit}}")

@@ -15,7 +15,7 @@ from typing import Final
 
 from chargehand.git.command import Git, GitError, complaint
 from chargehand.git.credential import Credential, handed
-from chargehand.git.files import COMMIT, Exported, write_files
+from chargehand.git.files import Exported, is_commit, write_files
 from chargehand.git.signature import Keys, Signature, read_signature
 from chargehand.program import Printed
 from chargehand.remote import Remote
@@ -132,7 +132,7 @@ class Mirror:
 
     def has(self, commit: str) -> bool:
         """Whether a commit, with all that it holds, is here."""
-        if not COMMIT.match(commit) or not self._folder.is_dir():
+        if not is_commit(commit) or not self._folder.is_dir():
             return False
         return self._git().ask(("cat-file", "-e", f"{commit}^{{commit}}")).status == 0
 

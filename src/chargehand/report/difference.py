@@ -21,7 +21,7 @@ _SETTINGS: Final = (
     "description", "job_category", "template_name", "ssh_user", "effective_user", "concurrency_level",
     "execution_timeout_interval", "time_to_pickup",
 )  # fmt: skip
-_ORIGINS: Final = ("playbook", "job_name", "commit", "dirty", "user", "trigger")
+_ORIGINS: Final = ("playbook", "job_name", "commit", "dirty", "signer", "user", "trigger")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from chargehand.errors import ChargehandError, StoreError
+from chargehand.layout import PLAYBOOKS
 from chargehand.project import Project
 from chargehand.reconcile import reconcile
 from chargehand.recurring import Action, RecurringLogic, next_occurrence
@@ -156,7 +157,7 @@ class Scheduler:
         """Why nothing of a tracked repository may start now; empty when it may."""
         remote, head = self._project.settings.git, self._project.head
         if remote is None:
-            return ""
+            return self._forsaken()
         if remote.suspended:
             return f"{remote.name} is suspended: nothing starts by itself"
         commit = self._store.revisions.find(remote.name).commit
@@ -165,6 +166,12 @@ class Scheduler:
         if head is None or head.commit != commit:
             return f"commit {commit[:12]} is in force, and its files are not here yet: nothing starts"
         return ""
+
+    def _forsaken(self) -> str:
+        """That a repository was tracked here once, whose jobs still recur, and is no longer."""
+        if (self._project.root / PLAYBOOKS).is_dir() or not self._store.revisions.all():
+            return ""
+        return "the repository that was tracked is tracked no more: nothing of it starts"
 
     def _look_at_files(self, now: datetime) -> None:
         """Take changed job files over; what is wrong with one is told, and holds nothing else up."""

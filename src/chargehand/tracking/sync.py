@@ -18,15 +18,16 @@ from chargehand.errors import (
     InvalidError,
     PolicyError,
     Problem,
+    SecretError,
     TrackingError,
     UsageError,
 )
 from chargehand.failpoint import reach
 from chargehand.git import Credential, GitError, Mirror
+from chargehand.identity import find_clashes
 from chargehand.layout import PLAYBOOKS
 from chargehand.project import Project
 from chargehand.provenance import Trigger
-from chargehand.reconcile import find_clashes
 from chargehand.reference import read_reference
 from chargehand.remote import Remote
 from chargehand.secret import Secret
@@ -82,7 +83,6 @@ def sync(project: Project, *, trigger: Trigger = "push", run_first: bool = False
 
     Raises:
         UsageError: No repository is tracked.
-        SecretError: What the repository asks for cannot be looked up.
         StoreError: The store cannot be used; the next sync finishes what was begun.
     """
     remote = _remote_of(project)
@@ -139,7 +139,7 @@ class _Sync:
         if refusal is not None:
             news = self._refuse(commit, refusal)
         after = self._find()
-        self._trees.prune({after.commit, after.before, commit})
+        self._trees.prune({after.commit, after.before, commit}, self._project.now())
         return Synced(
             revision=after,
             before=before.commit,
@@ -153,12 +153,11 @@ class _Sync:
         return self._revisions.find(self._remote.name)
 
     def _fetch(self) -> str:
-        credential = _credential(self._project, self._remote)
         reach("before-fetch")
         try:
-            commit = self._mirror.fetch(self._remote, credential)
-        except GitError as error:
-            raise TrackingError(f"{self._remote.name}: {error}") from None
+            commit = self._mirror.fetch(self._remote, _credential(self._project, self._remote))
+        except (GitError, SecretError) as error:
+            raise TrackingError(f"{self._remote.name}: {' '.join(str(error).split())}") from None
         reach("after-fetch")
         return commit
 
@@ -244,7 +243,7 @@ class _Sync:
     def _settle(self, revision: Revision) -> None:
         """Write down what the push of the commit in force starts."""
         commit, before = str(revision.commit), revision.before
-        after = self._project.at(self._trees.find(commit))
+        after = self._project.at(self._trees.find(commit) or self._export(commit, revision.signer))
         earlier = None
         if before is not None:
             tree = self._trees.find(before)
