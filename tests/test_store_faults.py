@@ -322,6 +322,29 @@ def test_a_history_of_a_newer_version_is_refused(database_url, state):
         opened(state, database_url)
 
 
+def test_a_history_of_the_first_version_is_brought_to_the_newest_and_keeps_what_it_has(state):
+    with opened(state) as store:
+        create(store, "web1")
+    first = state / "first.db"
+    with sqlite3.connect(state / "history.db") as new, sqlite3.connect(first) as old:
+        new.backup(old)
+        for statement in (
+            "DROP TABLE revision",
+            "DROP INDEX job_invocation_push_key",
+            "ALTER TABLE job_invocation DROP COLUMN push_key",
+            "ALTER TABLE job_invocation DROP COLUMN signer",
+            "UPDATE alembic_version SET version_num = '0001'",
+        ):
+            old.execute(statement)
+    new.close()
+    old.close()
+    first.chmod(0o600)
+    with opened(state, f"sqlite:///{first}") as store:
+        assert store.history.find(1).shares[0].host_name == "web1"
+        assert create(store, "web2") == 2
+        assert store.revisions.all() == ()
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path

@@ -1,19 +1,28 @@
 """Tracking: what the branch of a real repository holds is in force, exactly, and its jobs run once."""
 
 import json
+import shutil
 import signal
+import socket
 import subprocess
+import threading
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from chargehand.tracking import Follower, Synced
+from chargehand.trees import Trees
+from databases import Server, _server, postgres
 from followed import Followed, following
 from origin import Gpg
 from repository import PROGRAM
 from sshd import wait_until
 from synccrashes import Campaign
+
+__all__ = ["_server", "postgres"]
 
 DAILY = {"recurrence": {"cron_line": "0 3 * * *"}}
 
@@ -326,6 +335,85 @@ def test_serve_follows_the_repository_and_starts_what_pushes_start(followed: Fol
         serving.signal(signal.SIGTERM)
         assert serving.answer().code == 143
     assert followed.in_force() == commit
+
+
+def test_a_nudge_has_the_repository_looked_at_at_once_and_says_what_started_its_jobs(
+    followed: Followed,
+) -> None:
+    followed.tracking(interval=3600)
+    followed.pushed("deploy")
+    followed.origin.push()
+    heard: list[Synced] = []
+    project = followed.project()
+    with closing(project), Follower(project, heard=heard.append, tell=pytest.fail) as follower:
+        wait_until(lambda: len(heard) == 1, 60, "the first look")
+        followed.pushed("deploy", version=2)
+        commit = followed.origin.push()
+        for _ in range(5):
+            follower.nudge()
+        wait_until(lambda: heard[-1].started, 60, "the push is heard of")
+    assert heard[-1].revision.commit == commit
+    assert len(heard) <= 3, "many nudges make one look, or one more if it had begun"
+    (run,) = followed.stored()
+    assert run.record.provenance is not None
+    assert run.record.provenance.trigger == "webhook"
+
+
+def test_two_machines_on_one_store_take_a_push_over_once_and_run_its_jobs_once(
+    followed: Followed, postgres: Server, tmp_path: Path
+) -> None:
+    url = postgres.create()
+    followed.environ["CHARGEHAND_STORE"] = url
+    followed.pushed("deploy")
+    followed.origin.push()
+    other = tmp_path / "other"
+    shutil.copytree(followed.root, other)
+    roots = (followed.root, other)
+
+    def both(*words: str) -> list[int]:
+        programs = [
+            subprocess.Popen([PROGRAM, *words], cwd=root, env=followed.environ, stderr=subprocess.DEVNULL)
+            for root in roots
+        ]
+        return [program.wait(100) for program in programs]
+
+    assert both("sync") == [0, 0]
+    for version in (2, 3):
+        followed.pushed("deploy", version=version)
+        commit = followed.origin.push()
+        assert both("sync") == [0, 0]
+        assert both("sync") == [0, 0], "whoever came second has it by now"
+        assert {Trees(root / ".chargehand").current().head.commit for root in roots} == {commit}
+        assert both("tick") == [0, 0]
+    assert followed.ran() == ["deploy-2", "deploy-3"]
+
+
+def test_whoever_is_named_is_told_once_of_a_commit_that_is_refused(followed: Followed) -> None:
+    followed.write()
+    good = followed.origin.push()
+    followed.chargehand("sync")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
+        heard: list[bytes] = []
+
+        def listen() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    with connection:
+                        heard.append(connection.recv(65536))
+                        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+        threading.Thread(target=listen, daemon=True).start()
+        followed.environ["OPS_URL"] = f"json://127.0.0.1:{server.getsockname()[1]}/"
+        followed.git["notify"] = ["ops"]
+        followed.settings(notify={"ops": {"env": "OPS_URL"}})
+        followed.write("broken", script="{{ nothing }}")
+        bad = followed.origin.push()
+        assert [followed.chargehand("sync").code for _ in range(2)] == [3, 3]
+    (told,) = heard
+    assert bad[:12].encode() in told
+    assert good[:12].encode() in told
 
 
 def test_while_it_is_suspended_nothing_is_taken_over_and_nothing_starts(followed: Followed) -> None:
