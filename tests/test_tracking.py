@@ -295,11 +295,13 @@ def test_a_folder_of_a_larger_repository_is_tracked(followed: Followed) -> None:
     followed.chargehand("sync")
     followed.chargehand("tick")
     assert followed.ran() == []
-    origin.write("ops/playbooks/deploy.json", json.dumps(content | {"idempotent": True}))
+    origin.write(
+        "ops/playbooks/deploy.json", json.dumps(content | {"script": f"echo ran 1 >> {followed.ledger}"})
+    )
     origin.push()
     followed.chargehand("sync")
     followed.chargehand("tick")
-    assert followed.ran() == ["ran"]
+    assert followed.ran() == ["1", "ran"]
     followed.tracking(path="nowhere")
     assert followed.chargehand("sync").code == 3
 
