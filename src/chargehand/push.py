@@ -16,7 +16,7 @@ from chargehand.errors import InvalidError, Problem
 RULE: Final = "on"
 _ANY_FOLDERS: Final = "**"
 _WILD: Final = re.compile(r"[*?\[]")
-_CLASS: Final = re.compile(r"\[!?\]?[^\]]*\]")
+_CLASS: Final = re.compile(r"\[!?+.[^\]]*\]", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,14 +69,15 @@ def check_pattern(pattern: str, *, first: bool) -> None:
 def _is_meant(patterns: Sequence[str], name: str, *, within: bool) -> bool:
     """What the last pattern that fits says; `within` takes the files of a folder for the folder."""
     for pattern in reversed(patterns):
-        if _fits(pattern.removeprefix("!").removesuffix("/").split("/"), name.split("/"), within=within):
+        if _fits(pattern.removeprefix("!").split("/"), name.split("/"), within=within):
             return not pattern.startswith("!")
     return False
 
 
 def _fits(steps: Sequence[str], names: Sequence[str], *, within: bool) -> bool:
     if within and not any(map(_WILD.search, steps)):
-        return list(steps) == list(names[: len(steps)])
+        folder = steps[:-1] if not steps[-1] else steps
+        return folder == names[: len(folder)] and len(names) >= len(steps)
     reached = {0}  # how many names the steps so far may stand for
     for number, step in enumerate(steps, start=1):
         if step == _ANY_FOLDERS:
