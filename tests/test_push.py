@@ -12,13 +12,47 @@ from chargehand.push import Push, check_pattern
 from test_git import ENVIRON, Work
 
 PATHS = (
-    "a.yml", "b.yml", "ab", "a b", "[a]", "*", "playbooks/a.yml", "playbooks/web/a.yml", "playbooks/web/ab/c.yml",
-    "playbooks/webs/a.yml", "inventory/group_vars/web.yml", "inventory/hosts.ini", "web/web/web", "ab.d/.hidden",
-)  # fmt: skip
+    "a.yml",
+    "b.yml",
+    "ab",
+    "a b",
+    "[a]",
+    "*",
+    "playbooks/a.yml",
+    "playbooks/web/a.yml",
+    "playbooks/web/ab/c.yml",
+    "playbooks/webs/a.yml",
+    "inventory/group_vars/web.yml",
+    "inventory/hosts.ini",
+    "web/web/web",
+    "ab.d/.hidden",
+)
 STEPS = st.sampled_from(
-    ["*", "**", "?", "??", "*.yml", "a*", "[ab]", "[!a]*", "[a-c]?", "[*]", "[]a]", "[[]a]", "web", "playbooks",
-     "inventory", "ab.d", ".*", "a.yml", "*b*", "w?b", "", "x"]
-)  # fmt: skip
+    [
+        "*",
+        "**",
+        "?",
+        "??",
+        "*.yml",
+        "a*",
+        "[ab]",
+        "[!a]*",
+        "[a-c]?",
+        "[*]",
+        "[]a]",
+        "[[]a]",
+        "web",
+        "playbooks",
+        "inventory",
+        "ab.d",
+        ".*",
+        "a.yml",
+        "*b*",
+        "w?b",
+        "",
+        "x",
+    ]
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +68,12 @@ def listed(root: Path, pattern: str) -> set[str]:
     """The files that git takes by a pattern."""
     done = subprocess.run(
         ["git", "ls-files", "-z", "--", f":(glob){pattern}"],
-        cwd=root, env=ENVIRON, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        cwd=root,
+        env=ENVIRON,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return set(filter(None, done.stdout.split("\0")))
 
 

@@ -8,7 +8,7 @@ secret. Nothing in it depends on the clock, on chance or on the folder of the pr
 import hashlib
 import json
 from collections import defaultdict, deque
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -85,7 +85,7 @@ class Effects:
     Attributes:
         jobs: Every job of the files that are not refused.
         problems: What is wrong, errors and warnings; grows when an effective job cannot be made.
-        refused: The files that are refused, relative to the project.
+        refused: What is wrong with the files that are refused, or of which a job is, by their paths.
 
     Args:
         project: Whose.
@@ -110,7 +110,7 @@ class Effects:
         self._catalogue = project.catalogue
         self._made: dict[object, EffectiveJob | None] = {}
         self.problems: list[Problem] = list(self._catalogue.warnings)
-        self.refused: set[str] = set()
+        self.refused: dict[str, tuple[Problem, ...]] = {}
         self.jobs: tuple[ComposedJob, ...] = tuple(
             job for file in (project.job_files if files is None else files) for job in self._read(file)
         )
@@ -166,8 +166,9 @@ class Effects:
         plan = make_plan(invocation, hosts, project.inventory, self._renderer, project.settings)
         return EffectiveJob(composed=job, plan=plan, fingerprint=_fingerprint(plan))
 
-    def _refuse(self, playbook: str, problems: Iterable[Problem]) -> None:
-        self.refused.add(playbook)
+    def _refuse(self, playbook: str, problems: Sequence[Problem]) -> None:
+        errors = [problem for problem in problems if problem.severity == "error"]
+        self.refused[playbook] = (*self.refused.get(playbook, ()), *errors)
         self.problems += [problem for problem in problems if problem not in self.problems]
 
 

@@ -41,10 +41,11 @@ def pushed_jobs(
             with Effects(before, now=now, limits=_LIMITS) as earlier:
                 started = _changed(earlier, effects, wanted)
         except InvalidError as error:
-            _log.warning("nothing starts by this push: the files before it are refused: %s", _first(error))
+            reason = _first(error.problems)
+            _log.warning("nothing starts by this push: the files before it are refused: %s", reason)
             return ()
-        for file in sorted(effects.refused):
-            _log.warning("no job of `%s` starts by this push: the file is refused", file)
+        for problems in effects.refused.values():
+            _log.warning("a job that is refused does not start by this push: %s", _first(problems))
         return tuple(each.composed.invocation.job for each in started)
 
 
@@ -77,5 +78,6 @@ def _is_same(before: Effects, was: ComposedJob | None, after: Effects, job: Comp
     return now is None or (earlier is not None and earlier.fingerprint == now.fingerprint)
 
 
-def _first(error: InvalidError) -> Problem:
-    return error.problems[0]
+def _first(problems: Sequence[Problem]) -> str:
+    """The first problem without the line it is about."""
+    return str(problems[0]).splitlines()[0]
