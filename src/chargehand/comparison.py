@@ -1,7 +1,7 @@
 """Comparison: two revisions of a project, their jobs composed, resolved and rendered, and what differs."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from itertools import islice
@@ -25,7 +25,8 @@ from chargehand.share import TemplateInvocation
 _NEXT_RUNS: Final = 3
 _EMPTY: Final[tuple[object, ...]] = (None, [], False, 0)
 
-Pair = tuple[EffectiveJob | None, EffectiveJob | None]
+Shares = Mapping[str, TemplateInvocation]
+"""By host."""
 
 
 def compare(
@@ -169,7 +170,7 @@ class _Comparison:
             hosts_added=tuple(name for name in hosts_after if name not in hosts_before),
             hosts_removed=tuple(name for name in hosts_before if name not in hosts_after),
             reach=_reach(hosts_before, hosts_after, both),
-            scripts=tuple(self._scripts(hosts_before, hosts_after, both)),
+            scripts=tuple(self._scripts(hosts_before, hosts_after)),
             runs_before=self._runs(was),
             runs_after=self._runs(now),
             starts=starts,
@@ -191,7 +192,7 @@ class _Comparison:
             hosts_before=0 if known else None,
             hosts_after=len(shares),
             hosts_added=tuple(shares) if known else (),
-            scripts=tuple(self._scripts({}, shares, list(shares))) if known else (),
+            scripts=tuple(self._scripts(None, shares)) if known else (),
             runs_after=self._runs(job),
             starts=starts,
         )
@@ -222,18 +223,20 @@ class _Comparison:
         starts = job.composed.invocation.next_starts(self._now)
         return tuple(at.isoformat() for at in islice(starts, _NEXT_RUNS))
 
-    def _scripts(
-        self,
-        before: dict[str, TemplateInvocation],
-        after: dict[str, TemplateInvocation],
-        hosts: Iterable[str],
-    ) -> list[ScriptChange]:
-        """The hosts whose scripts differ, those with the same difference together."""
+    def _scripts(self, before: Shares | None, after: Shares) -> list[ScriptChange]:
+        """The hosts whose scripts differ, those with the same difference together.
+
+        Args:
+            before: By host; None of a job that is new, whose scripts are all told. A host that is new to its
+                job is told of only when it has no script.
+            after: By host.
+        """
         pairs: defaultdict[tuple[str | None, str | None, str], list[str]] = defaultdict(list)
-        for host in hosts:
-            was, now = _text(before.get(host)), _text(after[host])
-            if was != now:
-                pairs[was, now, self._reason(before.get(host), after[host])].append(host)
+        for host, share in after.items():
+            known = None if before is None else before.get(host)
+            was, now = _text(known), _text(share)
+            if was != now if known else before is None or share.trouble:
+                pairs[was, now, self._reason(known, share)].append(host)
         return self._diffs.fold(pairs)
 
     def _reason(self, was: TemplateInvocation | None, now: TemplateInvocation) -> str:
@@ -244,7 +247,7 @@ class _Comparison:
         return ""
 
 
-def _shares(job: EffectiveJob) -> dict[str, TemplateInvocation]:
+def _shares(job: EffectiveJob) -> Shares:
     return {share.host: share for share in job.plan.template_invocations}
 
 
@@ -254,9 +257,7 @@ def _text(share: TemplateInvocation | None) -> str | None:
     return share.script.content.decode("utf-8", "backslashreplace")
 
 
-def _reach(
-    before: dict[str, TemplateInvocation], after: dict[str, TemplateInvocation], hosts: Iterable[str]
-) -> tuple[ReachChange, ...]:
+def _reach(before: Shares, after: Shares, hosts: Iterable[str]) -> tuple[ReachChange, ...]:
     found: dict[str, tuple[str, object, object, list[str]]] = {}
     for host in hosts:
         was, now = reach_of(before[host]), reach_of(after[host])

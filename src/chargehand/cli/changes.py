@@ -36,7 +36,8 @@ def show_change(request: PlanRequest) -> int:
         raise UsageError("-l, --exclude and -e do not go together with --from and --to")
     project = open_project(request, "skip")
     with ExitStack() as stack:
-        before = stack.enter_context(open_revision(project.root, request.before or "HEAD", "--from"))
+        begin = "HEAD" if request.before is None else request.before
+        before = stack.enter_context(open_revision(project.root, begin, "--from"))
         after = stack.enter_context(open_revision(project.root, request.after, "--to"))
         change = compare(
             before,

@@ -89,7 +89,7 @@ def _side(side: Side) -> Iterator[str]:
 
 def _block(job: JobChange, room: int) -> str | None:
     """A job, folded; its scripts as far as there is room, nothing at all when there is too little."""
-    begin = "\n".join(_summary(job)) + "\n"
+    begin = "\n" + "\n".join(_summary(job)) + "\n"
     end = "\n</details>\n"
     told, left = begin, room - _size(begin) - _size(end) - _RESERVE
     if left < 0:

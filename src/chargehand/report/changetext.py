@@ -70,7 +70,8 @@ def shown(value: object) -> str:
 
 def hosts_in_words(job: JobChange) -> str:
     """``12 hosts``, ``12 -> 14 hosts``."""
-    before, after = job.hosts_before, job.hosts_after
+    before = None if job.kind == "added" else job.hosts_before
+    after = None if job.kind == "removed" else job.hosts_after
     counts = [count for count in (before, after) if count is not None]
     said = " -> ".join(map(str, dict.fromkeys(counts)))
     return f"{said} host" if said == "1" else f"{said} hosts"
