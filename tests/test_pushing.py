@@ -175,6 +175,9 @@ QUIET: Mapping[str, Mapping[str, str]] = {
     "another way to the same hosts": edited(("playbooks/db.yml", "bookmark_id: 1", "host_ids: [db1]")),
     "a query that means the same hosts": edited(("playbooks/web.yml", "hostgroup = web\n", "name ~ web\n")),
     "when it recurs": edited(("playbooks/nightly.yml", "0 3 * * *", "0 4 * * *")),
+    "how many hosts it may have": edited(
+        ("playbooks/nightly.yml", "\non:", "\nmax_targets: 9\nallow_empty: true\non:")
+    ),
     "who is told": edited(
         ("playbooks/nightly.yml", "\non:", "\nnotify: [{to: {env: URL}}]\non:"),
     ),
