@@ -44,7 +44,7 @@ on: {push: {branches: [main, "release/*"], paths: [playbooks, inventory]}}
 """,
     "playbooks/nightly.yml": """\
 name: Nightly
-script: "true"
+script: "{{ render_template('Tell') }}"
 job_invocation:
   targeting_type: dynamic_query
   search_query: params.tier = gold
@@ -76,6 +76,14 @@ job_category: Web
 template_inputs: [{name: greeting, default: hello}]
 #}
 echo {{ input('greeting') }}
+""",
+    "playbooks/templates/tell.j2": """\
+{#
+name: Tell
+job_category: Web
+template_inputs: [{name: words, default: all is well}]
+#}
+echo {{ input('words') | quote }}
 """,
     "inventory/hosts.yml": """\
 web:
@@ -154,6 +162,7 @@ QUIET: Mapping[str, Mapping[str, str]] = {
     "a comment of a template": edited(
         ("playbooks/templates/deploy.j2", "\n{{ snip", "\n{# a comment #}{{ snip")
     ),
+    "a comment of what none of them runs": edited(("playbooks/hand.yml", "script", "# x\nscript")),
     "what describes a template": edited(("playbooks/templates/deploy.j2", "category: Web", "category: Tier")),
     "the order of keys": edited(
         ("playbooks/db.yml", "name: Back up\nscript: \"dump {{ snippet('Head') }}\"\n", ""),
@@ -207,6 +216,10 @@ LOUD: Mapping[str, tuple[list[str], Mapping[str, str]]] = {
     "a snippet": (["Back up", "Deploy"], edited(("playbooks/templates/head.j2", "# head", "# new head"))),
     "a template": (["Deploy"], edited(("playbooks/templates/deploy.j2", "deploy ", "ship "))),
     "the default of a foreign input": (["Deploy"], edited(("playbooks/templates/greet.j2", "hello", "hi"))),
+    "the default of an input that no job has": (
+        ["Nightly"],
+        edited(("playbooks/templates/tell.j2", "well", "not well")),
+    ),
     "a variable of one host": (
         ["Deploy"],
         edited(("inventory/hosts.yml", "web1: {port: 80", "web1: {port: 81")),
@@ -219,6 +232,11 @@ LOUD: Mapping[str, tuple[list[str], Mapping[str, str]]] = {
         ["Nightly"],
         edited(("inventory/hosts.yml", "unread: 1", "tier: gold")),
     ),
+    "a number that is written otherwise": (
+        ["Deploy"],
+        edited(("inventory/hosts.yml", "web1: {port: 80", "web1: {port: 80.0")),
+    ),
+    "an input that is written otherwise": (["Deploy"], edited(("playbooks/web.yml", '"1.0"', "1.00"))),
     "a host that is gone": (
         ["Deploy", UNNAMED],
         edited(("inventory/hosts.yml", "    web2: {port: 80, unread: 1}\n", "")),
@@ -287,6 +305,17 @@ def test_jobs_in_another_order_start_nothing_and_a_new_one_between_them_starts_a
     assert pushes.started(FILES, FILES | {"playbooks/web.yml": json.dumps([new, *jobs])}) == [
         "playbooks/web.yml#1"
     ]
+
+
+def test_of_two_jobs_with_one_name_the_one_that_changed_starts(pushes: Pushes) -> None:
+    def twice(*scripts: str) -> dict[str, str]:
+        body = {"targeting_type": "static_query", "search_query": "*"}
+        jobs = [{"name": "X", "script": each, "on": {"push": {}}, "job_invocation": body} for each in scripts]
+        return {**FILES, "playbooks/twice.json": json.dumps(jobs)}
+
+    assert pushes.started(twice("a", "b"), twice("a", "b")) == []
+    assert pushes.started(twice("a", "b"), twice("a", "c")) == ["X"]
+    assert pushes.started(twice("a", "b"), twice("b", "b")) == ["X"]
 
 
 def test_branch_and_paths_of_a_job_count(pushes: Pushes) -> None:

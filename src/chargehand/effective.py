@@ -7,8 +7,8 @@ secret. Nothing in it depends on the clock, on chance or on the folder of the pr
 
 import hashlib
 import json
-from collections import defaultdict, deque
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Container, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -134,9 +134,36 @@ class Effects:
                 self._made[place] = None
         return self._made[place]
 
-    def all(self) -> list[EffectiveJob]:
-        """Every effective job that can be made, in the order of the files."""
-        return [effective for job in self.jobs if (effective := self.of(job)) is not None]
+    def alike(self, other: "Effects") -> set[str]:
+        """The keys of jobs that do the same in both without a look at their scripts.
+
+        All that goes into these is the same: every template, host and setting, and what the job says. Values
+        are compared as they are written, since ``1``, ``1.0`` and ``true`` are equal and print another text.
+        """
+        if self.ingredients() != other.ingredients():
+            return set()
+        own, others = self.by_key(), other.by_key()
+        return {key for key, job in own.items() if key in others and _said(job) == _said(others[key])}
+
+    def by_key(self) -> dict[str, ComposedJob]:
+        """The jobs that alone have their key, by it."""
+        counts = Counter(job.key for job in self.jobs)
+        return {job.key: job for job in self.jobs if counts[job.key] == 1}
+
+    def ingredients(self) -> tuple[object, ...]:
+        """What every job is made of."""
+        project = self._project
+        return (
+            [replace(each, file="") for each in project.templates],
+            [(host.name, host.id, host.groups, repr(host.vars)) for host in project.inventory],
+            project.inventory.groups,
+            replace(project.settings, file=""),
+        )
+
+    def all(self, leaving: Container[str] = ()) -> list[EffectiveJob]:
+        """Every effective job that can be made, in the order of the files, without those of some keys."""
+        wanted = (job for job in self.jobs if job.key not in leaving)
+        return [effective for job in wanted if (effective := self.of(job)) is not None]
 
     def _read(self, file: Path) -> list[ComposedJob]:
         """The jobs of a file; none when there is anything wrong with one of them."""
@@ -231,6 +258,18 @@ def references_of(secrets: Secrets) -> Mapping[str, SecretReference]:
     }
     inputs = {f"inputs.{name}": reference for name, reference in secrets.inputs.items()}
     return {name: reference for name, reference in own.items() if reference is not None} | inputs
+
+
+def _said(job: ComposedJob) -> tuple[object, ...]:
+    """What a job says, and what its names came to."""
+    invocation = job.invocation
+    return (
+        repr(invocation.job.value()),
+        invocation.inputs,
+        invocation.template.template_inputs,
+        invocation.targeting,
+        invocation.effective_user,
+    )
 
 
 def _fingerprint(plan: Plan) -> str:

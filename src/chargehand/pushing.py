@@ -65,12 +65,17 @@ def is_meant(job: ComposedJob, branch: str, paths: Iterable[str]) -> bool:
 
 
 def _changed(before: Effects, after: Effects, wanted: Sequence[ComposedJob]) -> list[EffectiveJob]:
-    """Those of the wanted jobs that are new; all others are only rendered when one of these seems to be."""
-    by_key = {job.key: job for job in before.jobs}
-    suspects = {id(job) for job in wanted if not _is_same(before, by_key.get(job.key), after, job)}
+    """Those of the wanted jobs that are new; scripts are only rendered as far as that takes it."""
+    alike = after.alike(before)
+    by_key = before.by_key()
+    suspects = {
+        id(job)
+        for job in wanted
+        if job.key not in alike and not _is_same(before, by_key.get(job.key), after, job)
+    }
     if not suspects:
         return []
-    return [job for job in new_jobs(before.all(), after.all()) if id(job.composed) in suspects]
+    return [job for job in new_jobs(before.all(alike), after.all(alike)) if id(job.composed) in suspects]
 
 
 def _is_same(before: Effects, was: ComposedJob | None, after: Effects, job: ComposedJob) -> bool:
