@@ -139,6 +139,53 @@ def export(root: Path, commit: str, folder: Path, *, environ: Mapping[str, str] 
     return Exported(files=len(blobs), left_out=left_out)
 
 
+def find_commit(root: Path, revision: str, *, environ: Mapping[str, str] = os.environ) -> str:
+    """The full name of the commit that a revision means.
+
+    Args:
+        root: The project's folder.
+        revision: As git reads it: a commit, branch or tag, ``HEAD~2``, ``main@{yesterday}``.
+        environ: Where git is found, and what it is started with.
+
+    Raises:
+        GitError: It means no commit here, or could be taken for an option.
+    """
+    shown = "".join(char if char.isprintable() else "?" for char in revision)[:200]
+    if not revision or revision.startswith("-") or shown != revision:
+        raise GitError(f"`{shown}` is no name of a revision")
+    try:
+        git = _Git(root.resolve(), environ)
+        commit = git.text("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
+    except GitError as error:
+        raise GitError(f"`{shown}` is no commit of this repository ({error})") from None
+    if not _COMMIT.match(commit):
+        raise GitError(f"`{shown}` is not one commit")
+    return commit
+
+
+def read_branch(root: Path, *, environ: Mapping[str, str] = os.environ) -> str | None:
+    """The branch that is checked out; None when none is, or when there is no git."""
+    try:
+        return _Git(root.resolve(), environ).text("symbolic-ref", "--short", "HEAD") or None
+    except GitError:
+        return None
+
+
+def list_files(root: Path, *, environ: Mapping[str, str] = os.environ) -> frozenset[str]:
+    """The files of a project that are, or would be, in its next commit, relative to it.
+
+    Args:
+        root: The project's folder; only what lies below it, without the state folder and ignored files.
+        environ: Where git is found, and what it is started with.
+
+    Raises:
+        GitError: It is in no git repository.
+    """
+    words = ("--cached", "--others", "--exclude-standard", "--", ".", ":(exclude).chargehand")
+    listed = os.fsdecode(_Git(root.resolve(), environ).listing("ls-files", "-z", *words))
+    return frozenset(filter(None, listed.split("\0")))
+
+
 class _Git:
     """Git in one folder, with every door shut."""
 
@@ -153,6 +200,10 @@ class _Git:
     def text(self, *words: str) -> str:
         """What git prints, as one text."""
         return os.fsdecode(self._run(words).stdout).removesuffix("\n")
+
+    def listing(self, *words: str) -> bytes:
+        """What git prints, as it is."""
+        return self._run(words).stdout
 
     def is_dirty(self) -> bool:
         """Whether `git status` would list anything below the folder."""

@@ -77,11 +77,15 @@ class ValidateRequest(InventoryRequest):
 
 @dataclass(frozen=True, kw_only=True)
 class PlanRequest(SelectionRequest):
-    """``chargehand plan``."""
+    """``chargehand plan``; with `before` or `after`, of a change."""
 
     files: tuple[str, ...]
-    output: Literal["text", "json"]
+    output: Literal["text", "json", "markdown"]
     run_programs: bool
+    before: str | None
+    after: str | None
+    branch: str | None
+    detailed_exitcode: bool
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import click
 
@@ -24,6 +24,12 @@ def say(text: str) -> None:
 def say_text(text: str) -> None:
     """A result of several lines, as it is written."""
     click.echo(escape(text), nl=False)
+
+
+def say_styled(text: str, style: Mapping[str, Any]) -> None:
+    """A line of a result, as `click.style` shows it; plain by an empty style."""
+    safe = escape(text)
+    click.echo(click.style(safe, **style) if style else safe, color=True)
 
 
 def say_json(value: object) -> None:
