@@ -84,7 +84,7 @@ class Rounds:
         until = self._monotonic() + self._interval_s
         while not self._ended:
             self._awake_at = self._monotonic()
-            step_s = sleep_s(self._clock(), due, until - self._monotonic())
+            step_s = sleep_s(self._clock(), due, until - self._awake_at)
             try:
                 self._calls.get(timeout=step_s)
             except Empty:

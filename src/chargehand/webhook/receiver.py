@@ -70,6 +70,8 @@ class Receiver:
         self._nudge(found.hint)
         if found.key:
             self._known[found.key] = now
+            if len(self._known) > MOST_KNOWN:
+                self._known.popitem(last=False)
         self._tell(f"webhook: {found.sender} tells of a push")
         return Answer(status=202, text=found.note)
 
@@ -86,13 +88,7 @@ class Receiver:
         return Answer(status=refusal.status, text=refusal.answer)
 
     def _forget(self, now: datetime) -> None:
-        """Let go of deliveries that are too old, or too many.
-
-        One whose sender's clock is ahead by the window is believed for twice as long.
-        """
+        """Let go of old deliveries; one that was sent ahead of the clock is believed for two windows."""
         long = timedelta(seconds=2 * self.rules.window_s)
-        while self._known:
-            oldest = next(iter(self._known.values()))
-            if len(self._known) < MOST_KNOWN and now - oldest <= long:
-                return
+        while self._known and now - next(iter(self._known.values())) > long:
             self._known.popitem(last=False)

@@ -45,7 +45,7 @@ def serve(
             proxy_headers=False,
             server_header=False,
             headers=[("connection", "close")],
-            backlog=64,
+            backlog=limits.connections,
             h11_max_incomplete_event_size=limits.header_bytes,
             timeout_graceful_shutdown=_LEAVE_S,
         )
