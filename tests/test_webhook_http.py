@@ -463,6 +463,17 @@ def test_serve_takes_other_secrets_and_keeps_them_when_the_new_ones_are_none(pro
         assert found.send(secret="new-secret")[0] == 202
 
 
+def test_doctor_says_whether_webhooks_could_be_heard(project):
+    def found():
+        looks = project.chargehand("doctor", "-o", "json").document
+        return next((look["verdict"], look["found"]) for look in looks if look["about"] == "webhook")
+
+    assert found() == ("ok", "1 secret")
+    del project.environ["HOOK"]
+    verdict, said = found()
+    assert (verdict, "`HOOK` is not set" in said) == ("fail", True)
+
+
 @pytest.mark.parametrize(
     ("webhook", "words", "code", "said"),
     [
