@@ -183,7 +183,7 @@ def test_a_request_that_does_not_come_to_its_end_is_cut():
 
 
 def test_those_who_only_hold_lines_are_cut_before_those_who_come_after():
-    with site(limits=Limits(connections=20)) as found, ExitStack() as held:
+    with site(limits=Limits(connections=20, connection_s=600)) as found, ExitStack() as held:
         lines = [socket.create_connection(("127.0.0.1", found.port), 30) for _ in range(20)]
         for line in lines:
             held.enter_context(line).sendall(b"POST /hooks/git HTTP/1.1\r\nHost: ")
