@@ -3,7 +3,7 @@
 import pytest
 
 from chargehand.errors import SettingsError
-from chargehand.settings import Settings, load_settings, read_settings
+from chargehand.settings import Settings, load_settings, read_listen, read_settings
 
 
 def problems(text):
@@ -86,3 +86,50 @@ def test_a_password_in_the_address_of_a_store_is_refused_without_being_repeated(
     (problem,) = problems(f"store = {store}\n")
     assert problem.place.line == 1
     assert "hunter2-canary" not in str(problem)
+
+
+def test_the_table_of_webhooks_is_taken_over_as_written():
+    lines = (
+        'listen = "[::1]:8080"',
+        'secrets = [{ env = "A" }, { file = "b" }]',
+        'senders = ["gitea", "gogs"]',
+    )
+    webhook = read_settings("\n".join(("[webhook]", *lines))).webhook
+    assert (webhook.listen, webhook.senders) == ("[::1]:8080", ("gitea", "gogs"))
+    assert (webhook.path, webhook.max_body, webhook.window) == ("/hooks/git", 1024 * 1024, 300.0)
+    assert read_listen("[::1]:8080") == ("::1", 8080)
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ('listen = "127.0.0.1"', None),
+        ('listen = "127.0.0.1:65536"', None),
+        ('listen = "::1:8080"', None),
+        ('path = "hooks"', None),
+        ('path = "/health"', None),
+        ('path = "/hooks/{id}"', None),
+        ("secrets = []", None),
+        ('secrets = ["hunter2-canary"]', None),
+        ('secret = "hunter2-canary"', "did you mean `secrets`?"),
+        ('senders = ["github", "gitbucket"]', None),
+        ('branches = "main"', "did you mean `branch`?"),
+        ("max_body = 0", None),
+        ("max_body = 1000000000", None),
+        ("window = -1", None),
+    ],
+)
+def test_what_is_wrong_in_the_table_of_webhooks_is_told_with_its_line(line, hint):
+    (problem,) = problems(f'ssh_user = "ops"\n[notify]\nsecrets = {{ env = "A" }}\n[webhook]\n\n{line}\n')
+    assert (problem.place.line, problem.place.column, problem.hint) == (6, 1, hint)
+    assert "hunter2-canary" not in str(problem)
+
+
+def test_a_table_of_webhooks_may_be_written_with_dots_or_in_one_line():
+    (problem,) = problems('webhook.path = "/a"\nwebhook.window = 0\n')
+    assert (problem.place.line, problem.place.column) == (2, 9)
+    (problem,) = problems('agent = true\nwebhook = { secrets = ["hunter2-canary"] }\n')
+    assert problem.place.line == 2
+    assert "hunter2-canary" not in str(problem)
+    (problem,) = problems("webhook = 7\n")
+    assert "a table" in problem.message

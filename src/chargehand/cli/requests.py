@@ -233,10 +233,11 @@ class TickRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class ServeRequest:
-    """``chargehand serve``; both in seconds."""
+    """``chargehand serve``; times in seconds, and where webhooks are heard, if not where the setting says."""
 
     interval: float
     grace: float
+    listen: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
