@@ -1,0 +1,22 @@
+"""Benchmarks: python -m benchmarks NAME [options]; `python -m benchmarks NAME --help` says more."""
+
+import importlib
+import sys
+
+NAMES = {
+    "fanout": "`true` and a short script on 50 to 1,000 hosts, against everybody",
+    "history": "how long commands take in a long history",
+}
+"""What each measures; it is a module of this package with a function `main`."""
+
+
+def main() -> None:
+    """Call the benchmark that was named."""
+    if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
+        print(__doc__, *(f"  {name:12} {what}" for name, what in NAMES.items()), sep="\n", file=sys.stderr)
+        sys.exit(2)
+    importlib.import_module(f"benchmarks.{sys.argv[1]}").main(sys.argv[2:])
+
+
+if __name__ == "__main__":
+    main()
