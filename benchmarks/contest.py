@@ -1,4 +1,4 @@
-"""A contest: ours and each peer in turns, pair by pair, so that whatever else the machine does meets both alike."""
+"""A contest: ours and each peer in turns, so that what else the machine does meets both of a pair alike."""
 
 import json
 import os
@@ -157,7 +157,10 @@ def measure(
             raise SystemExit(f"{peer.name} could not be measured: {complaint}")
         report = json.loads((folder / "report.json").read_text())
         stdout = program.stdout.decode(errors="replace")
-    failed = len(task.fleet.hosts) - peer.count_good(task, stdout)
+    hosts = len(task.fleet.hosts)
+    failed = hosts - peer.count_good(task, stdout)
+    if report["code"] != 0 and not failed:
+        failed = hosts  # some did, and nobody says how many
     if failed:
         print(f"{peer.name}: {complaint.strip()[-400:]}", file=sys.stderr)
     return Run(**report, failed=failed, stdout=stdout)

@@ -1,10 +1,10 @@
 """What one command costs: wall time, processor time and memory of its whole tree of processes.
 
 Run as a small program of its own (``python -I -S measuring.py WISH``), so that no memory of a large parent is
-counted, and so that what a command leaves behind - a master of ssh's ControlPersist - is counted with it: this
-program is where orphans go. Processor time is that of all children, the dead by their rusage, the living by
-/proc. Memory is the largest process by its rusage, and the largest sum seen of what is each process's own share
-(PSS), looked at so seldom that looking costs at most a twentieth of one core.
+counted, and so that what a command leaves behind - a master of ssh's ControlPersist - is counted too: orphans
+come to this program. Processor time is that of all children, the dead by their rusage, the living by /proc.
+Memory is the largest process by its rusage, and the largest sum seen of every process's own share (PSS),
+looked at so seldom that looking takes at most a twentieth of one core.
 """
 
 import ctypes
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 
 PR_SET_CHILD_SUBREAPER = 36
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
@@ -76,10 +77,8 @@ def end_the_rest() -> None:
         except ChildProcessError:
             return
         for pid in descendants(os.getpid()):
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
-            except ProcessLookupError:
-                pass
         time.sleep(0.02)
 
 
@@ -129,7 +128,7 @@ def descendants(pid: int) -> list:  # type: ignore[type-arg]
     """All processes below one."""
     found = []
     try:
-        threads = os.listdir(f"/proc/{pid}/task")
+        threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208
     except OSError:
         return []
     for thread in threads:

@@ -2,6 +2,9 @@
 
 from benchmarks.ours import UNRECORDED
 from benchmarks.peer import Peer, start_program
+from benchmarks.peers.ansible import ANSIBLE
+from benchmarks.peers.openssh import CLUSH, PSSH
+from benchmarks.peers.pyinfra import PYINFRA
 
 PARAMIKO = Peer(
     name="paramiko, threads", library="paramiko", packages=("paramiko",), start=start_program("paramiko")
@@ -28,4 +31,4 @@ LIBRARIES = {
     "paramiko": PARAMIKO,
     "fabric": FABRIC,
 }
-PEERS = {"unrecorded": UNRECORDED, **LIBRARIES}
+PEERS = {"unrecorded": UNRECORDED, **LIBRARIES, **CLUSH, **PSSH, **ANSIBLE, "pyinfra": PYINFRA}
