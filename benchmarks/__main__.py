@@ -5,7 +5,15 @@ import sys
 
 NAMES = {
     "fanout": "`true` and a short script on 50 to 1,000 hosts, against everybody",
+    "held": "1,000 connections that wait",
+    "latency": "hosts that are 50 ms away",
+    "slots": "how soon a freed slot is used again",
+    "flood": "1 GB of output",
+    "series": "several jobs in a row on the same hosts",
+    "scale": "10,000 hosts beside 1,000",
     "history": "how long commands take in a long history",
+    "recording": "what writing a run down costs",
+    "preparation": "what comes before the first connection",
 }
 """What each measures; it is a module of this package with a function `main`."""
 

@@ -41,7 +41,8 @@ def contest_peers(given: argparse.Namespace, peers: Mapping[str, Peer], hosts: i
 
 
 def keep(record: Record, given: argparse.Namespace) -> None:
-    """Write the record down unless it was dry."""
+    """Print the record, and write it down unless told not to."""
+    print(record.markdown())
     if not given.dry:
         record.write(given.results)
 

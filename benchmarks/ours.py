@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.fleet import USER, Task
-from benchmarks.peer import Peer, Start
+from benchmarks.peer import Peer, Start, start_program
 
 from chargehand.hostset import expand
 
@@ -84,3 +84,5 @@ OURS = Peer(name="chargehand", library="chargehand", start=start_ours, count_goo
 UNRECORDED = Peer(
     name="chargehand, store off", library="chargehand", start=start_unrecorded, count_good=count_good
 )
+PROVIDER = Peer(name="chargehand's provider", library="chargehand", start=start_program("chargehand"))
+"""What a host costs without the command around it; visits one host at a time, whatever the level."""

@@ -25,22 +25,27 @@ def compile_program(source: str, folder: Path, *libraries: str) -> Path:
 
 
 @contextmanager
-def cheap_server(fleet: Fleet, *, device: str = "lo", within: Sequence[str] = ()) -> Iterator[None]:
+def cheap_server(
+    fleet: Fleet, *, device: str = "lo", there: Sequence[str] = (), here: Sequence[str] = ()
+) -> Iterator[None]:
     """Answer on all addresses of a device with `cheap_server.c`.
 
     Args:
         fleet: Whose keys and port.
         device: The network device.
-        within: Words before the command, such as those that enter a network namespace.
+        there: Words before the command, such as those that enter a network namespace.
+        here: Such words for clients.
     """
     program = compile_program("cheap_server.c", fleet.folder, "ssh")
     words = [str(program), device, str(fleet.port), str(fleet.host_key), f"{fleet.key}.pub"]
-    with _running([*within, *words], fleet, within):
+    with _running([*there, *words], fleet, here):
         yield
 
 
 @contextmanager
-def sshd(fleet: Fleet, *, device: str = "lo", within: Sequence[str] = ()) -> Iterator[None]:
+def sshd(
+    fleet: Fleet, *, device: str = "lo", there: Sequence[str] = (), here: Sequence[str] = ()
+) -> Iterator[None]:
     """Answer on all addresses of a device with the sshd of this machine; needs root.
 
     No limit of its own makes a client fail: clients are to be compared, not their luck.
@@ -65,7 +70,7 @@ def sshd(fleet: Fleet, *, device: str = "lo", within: Sequence[str] = ()) -> Ite
         "SetEnv SHLVL=1\n"  # bash then reads no ~/.bashrc, which is not ours
     )
     program = shutil.which("sshd", path=f"/usr/sbin:{os.environ['PATH']}") or "sshd"
-    with _running([*within, program, "-D", "-e", "-f", str(config)], fleet, within):
+    with _running([*there, program, "-D", "-e", "-f", str(config)], fleet, here):
         yield
 
 
@@ -80,7 +85,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def _running(words: list[str], fleet: Fleet, within: Sequence[str]) -> Iterator[None]:
+def _running(words: list[str], fleet: Fleet, here: Sequence[str]) -> Iterator[None]:
     """Run a server during the block, and end it with every process that serves a connection."""
     log = fleet.folder / "server.log"
     with log.open("wb") as written:
@@ -92,18 +97,18 @@ def _running(words: list[str], fleet: Fleet, within: Sequence[str]) -> Iterator[
             start_new_session=True,
         )
     try:
-        _await(fleet, program, log, within)
+        _await(fleet, program, log, here)
         yield
     finally:
         os.killpg(program.pid, signal.SIGTERM)
         program.wait()
 
 
-def _await(fleet: Fleet, program: subprocess.Popen[bytes], log: Path, within: Sequence[str]) -> None:
+def _await(fleet: Fleet, program: subprocess.Popen[bytes], log: Path, here: Sequence[str]) -> None:
     """Wait until the server answers on the last address."""
     scan = ["ssh-keyscan", "-T", "2", "-t", "ed25519", "-p", str(fleet.port), fleet.hosts[-1]]
     end = time.monotonic() + ANSWER_S
-    while not subprocess.run([*within, *scan], capture_output=True, check=False).stdout:
+    while not subprocess.run([*here, *scan], capture_output=True, check=False).stdout:
         if program.poll() is not None or time.monotonic() > end:
             raise SystemExit(f"the server does not answer: {log.read_text(errors='replace')}")
         time.sleep(0.05)

@@ -3,7 +3,7 @@
 from benchmarks.ours import UNRECORDED
 from benchmarks.peer import Peer, start_program
 from benchmarks.peers.ansible import ANSIBLE
-from benchmarks.peers.openssh import CLUSH, PSSH
+from benchmarks.peers.openssh import CLUSH, PSSH, XARGS
 from benchmarks.peers.pyinfra import PYINFRA
 
 PARAMIKO = Peer(
@@ -31,4 +31,4 @@ LIBRARIES = {
     "paramiko": PARAMIKO,
     "fabric": FABRIC,
 }
-PEERS = {"unrecorded": UNRECORDED, **LIBRARIES, **CLUSH, **PSSH, **ANSIBLE, "pyinfra": PYINFRA}
+PEERS = {"unrecorded": UNRECORDED, **LIBRARIES, **XARGS, **CLUSH, **PSSH, **ANSIBLE, "pyinfra": PYINFRA}

@@ -1,4 +1,4 @@
-"""Peers that start OpenSSH's client: clush and pssh, with its default key exchange and with another.
+"""Peers that start OpenSSH's client: xargs, clush and pssh, with its default key exchange and with another.
 
 OpenSSH's default since 9.0 guards against quantum computers and costs several times the processor time of
 curve25519, which is what all Python libraries here use; both are shown.
@@ -67,6 +67,23 @@ def _pssh(task: Task, kex: str, folder: Path, _python: Path) -> list[str]:
     ]
 
 
+def _xargs(task: Task, kex: str, folder: Path, _python: Path) -> list[str]:
+    """Every ssh gets the script anew."""
+    ssh = [word for option in options(task, kex) for word in ("-o", option)]
+    stdin = str(folder / "script.sh") if task.script else "/dev/null"
+    one = ["sh", "-c", 'stdin=$1 host=$2; shift 2; exec "$@" <"$stdin"', "sh", stdin, "{}"]
+    words = ["ssh", "-F", "none", "-p", str(task.fleet.port), "-l", USER, *ssh, "{}", task.command]
+    return ["xargs", "-P", str(task.level), "-I", "{}", "-a", str(folder / "hosts"), *one, *words]
+
+
+def _count_xargs(task: Task, stdout: str) -> int:
+    """By the least printed of all lines; of silent commands the exit code tells."""
+    lines = stdout.splitlines()
+    return min(
+        (lines.count(line) for line in (task.stdout or "").splitlines()), default=len(task.fleet.hosts)
+    )
+
+
 def _count_clush(task: Task, stdout: str) -> int:
     """Hosts that printed what they should; of silent ones its exit code tells."""
     printed = dict.fromkeys(task.fleet.hosts, "")
@@ -91,6 +108,15 @@ CLUSH = {
         packages=("clustershell",),
         start=_starter(_clush, kex),
         count_good=_count_clush,
+    )
+    for kex in KEX
+}
+XARGS = {
+    f"ssh{kex}": Peer(
+        name=f"xargs ssh{kex}",
+        library="openssh-client",
+        start=_starter(_xargs, kex),
+        count_good=_count_xargs,
     )
     for kex in KEX
 }

@@ -2,7 +2,12 @@
 
 import json
 import sys
+import time
+from collections.abc import Callable
 from typing import NamedTuple
+
+SECONDS = []
+"""What each visit took, from connecting to its result."""
 
 
 class Task(NamedTuple):
@@ -40,10 +45,24 @@ def read_known_hosts(task: Task) -> dict:
         return {name: key for name, *key in map(str.split, stream)}
 
 
+def timed(visit: Callable) -> Callable:
+    """The same visit, adding to `SECONDS`."""
+
+    def timed_visit(host: str) -> bool | Exception:
+        begun = time.perf_counter()
+        try:
+            return visit(host)
+        finally:
+            SECONDS.append(time.perf_counter() - begun)
+
+    return timed_visit
+
+
 def tell(fits: list) -> None:
-    """Say how many hosts did what was asked for, and end with 1 when some did not."""
+    """Say how many hosts did what was asked for and what each took, and end with 1 when some did not."""
     good = sum(1 for one in fits if one is True)
     other = [one for one in fits if one is not True]
+    print("seconds", *(f"{seconds:.4f}" for seconds in SECONDS))
     print(f"{good} good")
     if other:
         print(f"{len(other)} not, such as: {other[0]!r}", file=sys.stderr)

@@ -1,9 +1,10 @@
 """asyncssh: one loop, a semaphore, the key and known_hosts loaded once, no agent, no ssh_config."""
 
 import asyncio
+import time
 
 import asyncssh
-from task import read_task, tell
+from task import SECONDS, read_task, tell
 
 TASK = read_task()
 WAIT_S = 120
@@ -24,12 +25,15 @@ async def main() -> None:
 
     async def visit(host: str) -> bool | Exception:
         async with slots:
+            begun = time.perf_counter()
             try:
                 async with asyncssh.connect(host, TASK.port, options=options) as connection:
                     result = await connection.run(TASK.command, input=TASK.script, encoding=None)
                     return TASK.fits(result.exit_status, result.stdout)
             except Exception as error:  # noqa: BLE001 - whatever it is, this host failed
                 return error
+            finally:
+                SECONDS.append(time.perf_counter() - begun)
 
     tell(await asyncio.gather(*map(visit, TASK.hosts)))
 

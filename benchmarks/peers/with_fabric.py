@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import paramiko
 from fabric import Config, Connection
-from task import read_known_hosts, read_task, tell
+from task import read_known_hosts, read_task, tell, timed
 
 TASK = read_task()
 KEY = paramiko.Ed25519Key.from_private_key_file(TASK.key)
@@ -25,6 +25,7 @@ LOGIN = {
 CONFIG = Config(overrides={"load_ssh_configs": False})
 
 
+@timed
 def visit(host: str) -> bool | Exception:
     """Run the task on one host."""
     connection = Connection(

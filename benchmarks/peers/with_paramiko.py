@@ -4,7 +4,7 @@ import base64
 from concurrent.futures import ThreadPoolExecutor
 
 import paramiko
-from task import read_known_hosts, read_task, tell
+from task import read_known_hosts, read_task, tell, timed
 
 TASK = read_task()
 KEY = paramiko.Ed25519Key.from_private_key_file(TASK.key)
@@ -12,6 +12,7 @@ KNOWN = read_known_hosts(TASK)
 WAIT_S = 120
 
 
+@timed
 def visit(host: str) -> bool | Exception:
     """Run the task on one host."""
     client = paramiko.SSHClient()

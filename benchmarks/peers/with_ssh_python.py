@@ -5,13 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 from ssh import options
 from ssh.key import import_privkey_file
 from ssh.session import Session
-from task import read_known_hosts, read_task, tell
+from task import read_known_hosts, read_task, tell, timed
 
 TASK = read_task()
 KEY = import_privkey_file(TASK.key)
 KNOWN = read_known_hosts(TASK)
 
 
+@timed
 def visit(host: str) -> bool | Exception:
     """Run the task on one host."""
     session = Session()
