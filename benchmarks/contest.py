@@ -67,7 +67,7 @@ class Contest:
         title: One line.
         task: What is run.
         ours: The first of each pair.
-        peers: The second, one after the other.
+        peers: The second, one after the other; at least one.
         pairs: How many of each.
         within: Words before every command, such as those that enter a network namespace.
         timeout_s: For one run.
@@ -86,7 +86,6 @@ class Contest:
         pythons = {peer.name: peer.install() for peer in (self.ours, *self.peers)}
         ours: dict[str, list[Run]] = {peer.name: [] for peer in self.peers}
         theirs: dict[str, list[Run]] = {peer.name: [] for peer in self.peers}
-        alone: list[Run] = []
         for number in range(self.pairs):
             for peer in self.peers:
                 for one in (self.ours, peer) if number % 2 == 0 else (peer, self.ours):
@@ -94,19 +93,8 @@ class Contest:
                         one, self.task, pythons[one.name], within=self.within, timeout_s=self.timeout_s
                     )
                     (theirs if one is peer else ours)[peer.name].append(run)
-                    self._say(number, one, run)
-            if not self.peers:
-                alone.append(
-                    measure(
-                        self.ours,
-                        self.task,
-                        pythons[self.ours.name],
-                        within=self.within,
-                        timeout_s=self.timeout_s,
-                    )
-                )
-                self._say(number, self.ours, alone[-1])
-        everything = tuple(run for runs in ours.values() for run in runs) or tuple(alone)
+                    say(f"{self.title}  {number + 1}/{self.pairs}", one, run, len(self.task.fleet.hosts))
+        everything = tuple(run for runs in ours.values() for run in runs)
         first = Row(peer=self.ours, version=self.ours.version(pythons[self.ours.name]), runs=everything)
         return [first, *self._rows(pythons, ours, theirs)]
 
@@ -121,10 +109,12 @@ class Contest:
                 ours=tuple(ours[peer.name]),
             )
 
-    def _say(self, number: int, peer: Peer, run: Run) -> None:
-        each = 1000 * run.cpu_s / len(self.task.fleet.hosts)
-        words = f"{run.wall_s:8.2f} s  {each:8.2f} ms/host  {run.tree_mib:6.0f} MiB  {run.failed} failed"
-        print(f"{self.title}  {number + 1}/{self.pairs}  {peer.name:32}{words}", file=sys.stderr, flush=True)
+
+def say(title: str, peer: Peer, run: Run, hosts: int) -> None:
+    """Tell whoever waits how one run went."""
+    each = 1000 * run.cpu_s / hosts
+    words = f"{run.wall_s:8.2f} s  {each:8.2f} ms/host  {run.tree_mib:6.0f} MiB  {run.failed} failed"
+    print(f"{title}  {peer.name:26}{words}", file=sys.stderr, flush=True)
 
 
 def measure(

@@ -1,7 +1,9 @@
 """Chargehand as a user has it: a project with an inventory and a job file, run by the command line."""
 
 import json
+import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.fleet import USER, Task
@@ -55,6 +57,27 @@ def start_unrecorded(task: Task, folder: Path, python: Path) -> Start:
     """The same without a store."""
     start = start_ours(task, folder, python)
     return Start(words=start.words, folder=start.folder, environ={"CHARGEHAND_STORE": "off"})
+
+
+def start_series(jobs: int) -> Callable[[Task, Path, Path], Start]:
+    """The task so many times in one job file."""
+
+    def start(task: Task, folder: Path, python: Path) -> Start:
+        begun = start_ours(task, folder, python)
+        write_project(task, task.fleet.folder / "project", jobs=jobs)
+        return begun
+
+    return start
+
+
+def count_series(jobs: int) -> Callable[[Task, str], int]:
+    """Hosts of the job on which the fewest did what they should; all jobs have to be told."""
+
+    def count(task: Task, stdout: str) -> int:
+        parts = re.split(r"(?m)^total .*$", stdout)[:-1]
+        return min(count_good(task, part) for part in parts) if len(parts) == jobs else 0
+
+    return count
 
 
 def count_good(task: Task, stdout: str) -> int:

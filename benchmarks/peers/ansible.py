@@ -5,6 +5,7 @@ Warm means that the masters of ControlPersist are there already, left behind by 
 """
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,6 +60,30 @@ def _start_mitogen(task: Task, folder: Path, python: Path) -> Start:
     return Start(
         words=[str(python.with_name("ansible")), "all", "-m", module[0], "-a", module[1]], environ=environ
     )
+
+
+def start_series(jobs: int) -> Callable[[Task, Path, Path], Start]:
+    """A playbook of so many plays with one task each; its masters of ControlPersist are there already."""
+
+    def start(task: Task, folder: Path, python: Path) -> Start:
+        environ = write_settings(task, folder, "-curve25519")
+        module = {"script": "script.sh"} if task.script else {"raw": task.command}
+        plays = [{"hosts": "all", "tasks": [module]} for _ in range(jobs)]
+        (folder / "plays.json").write_text(json.dumps(plays))
+        words = [str(python.with_name("ansible-playbook")), "-v", "plays.json"]
+        return Start(words=words, environ=environ, before=words)
+
+    return start
+
+
+def count_series(jobs: int) -> Callable[[Task, str], int]:
+    """Hosts on which all of them went well."""
+
+    def count(task: Task, stdout: str) -> int:
+        found = re.findall(r"^(\S+) +: ok=(\d+) ", stdout, re.MULTILINE)
+        return sum(1 for host, good in found if host in task.fleet.hosts and int(good) == jobs)
+
+    return count
 
 
 def _count_good(task: Task, stdout: str) -> int:
