@@ -185,7 +185,9 @@ static void feed(struct command *command)
 static void drain(struct command *command, int *stream, bool is_stderr)
 {
 	char piece[PIECE];
-	uint32_t window = ssh_channel_window_size(command->channel);
+	uint32_t window = command->closed ? PIECE : ssh_channel_window_size(command->channel);
+	if (!window)
+		return; /* the other stream took the last of it */
 	ssize_t size = read(*stream, piece, window < PIECE ? window : PIECE);
 	if (size <= 0) {
 		shut(stream);

@@ -22,7 +22,7 @@ PEERS: dict[str, Peer] = {
 }
 LINE = "0123456789" * 6
 NEEDED = {"parallel-ssh": 4.0, "asyncssh": 4.0, "ansible": 16.0}
-"""Memory that a peer needs for each GB of output, in GiB and with a margin: they keep all of it, some many times."""
+"""Memory for each GB of output, in GiB and with a margin: peers keep all of it, some several times."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:

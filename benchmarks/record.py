@@ -1,7 +1,10 @@
 """Record: the figures of a benchmark as a table for people, a file for machines and a picture."""
 
 import importlib
+import importlib.util
 import json
+import statistics
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -100,7 +103,9 @@ class Record:
             "notes": list(self.notes),
         }
         (folder / f"{self.name}.json").write_text(json.dumps(plain, indent=1) + "\n")
-        if self.tables:
+        if not importlib.util.find_spec("matplotlib"):
+            print("no picture: pip install '.[bench]' brings matplotlib", file=sys.stderr)
+        elif self.tables:
             importlib.import_module("benchmarks.plot").draw(self, folder / f"{self.name}.png")
 
 
@@ -115,7 +120,4 @@ def ratio(ratios: Sequence[float]) -> str:
     """Median and range."""
     if not ratios:
         return ""
-    ordered = sorted(ratios)
-    middle = len(ordered) // 2
-    median = ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
-    return f"{median:.2f} [{ordered[0]:.2f}-{ordered[-1]:.2f}]"
+    return f"{statistics.median(ratios):.2f} [{min(ratios):.2f}-{max(ratios):.2f}]"

@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for count in given.hosts
     )
     notes = tuple(
-        f"{count} hosts: {1024 * max(run.tree_mib for run in some) / count:.0f} KiB of memory for each at most"
+        f"{count} hosts: {1024 * max(run.tree_mib for run in some) / count:.0f} KiB for each at most"
         for count, some in runs.items()
     )
     keep(Record(name="scale", machine=machine, tables=tables, notes=notes), given)

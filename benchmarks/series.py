@@ -1,4 +1,4 @@
-"""Series: five jobs in a row on the same 50 hosts, in one command, against five plays of Ansible with warm masters."""
+"""Series: five jobs in a row on the same 50 hosts in one command, against five plays of Ansible, warm."""
 
 import argparse
 import dataclasses

@@ -1,7 +1,7 @@
-"""Slots: how soon after a host's script ended the next host's script runs, one and five at a time, ours alone.
+"""Slots: how soon after a host's script ended the next host's script runs, one and five at a time.
 
-Two clocks are asked: our events (``-o ndjson``), from `host_finished` to `host_started`, and the hosts' own, from
-the last thing a script does to the first thing the next one does.
+Ours alone. Two clocks are asked: our events (``-o ndjson``), from `host_finished` to `host_started`, and the
+hosts' own, from the last thing a script does to the first thing the next one does.
 """
 
 import argparse

@@ -1,9 +1,25 @@
 """parallel-ssh (libssh2, gevent) with a pool as large as the level; it offers no check of host keys."""
 
+import gevent
 from pssh.clients import ParallelSSHClient
+from pssh.output import HostOutput
 from task import read_task, tell
 
 TASK = read_task()
+HEARD = {}
+
+
+def hear(one: HostOutput) -> None:
+    """Count a large output while it comes; read late, it is searched for ends of lines over and over."""
+    HEARD[one.host] = sum(len(line) + 1 for line in one.stdout)
+
+
+def fits(one: HostOutput) -> bool:
+    """Whether a host did what was asked for."""
+    if TASK.stdout is None:
+        return one.exit_code == 0 and HEARD[one.host] == TASK.stdout_bytes
+    return TASK.fits(one.exit_code, "".join(line + "\n" for line in one.stdout))
+
 
 client = ParallelSSHClient(
     TASK.hosts,
@@ -23,16 +39,7 @@ if TASK.script:
             one.stdin.write(TASK.script)
             one.stdin.flush()
             one.client.eagain(one.channel.send_eof)
+if TASK.stdout is None:
+    gevent.joinall([gevent.spawn(hear, one) for one in output if one.exception is None])
 client.join(output)
-fits = []
-for one in output:
-    if one.exception is not None:
-        fits.append(one.exception)
-        continue
-    if TASK.stdout is None:  # too much to be kept a second time
-        size = sum(len(line) + 1 for line in one.stdout)
-        fits.append(one.exit_code == 0 and size == TASK.stdout_bytes)
-    else:
-        printed = "".join(line + "\n" for line in one.stdout)
-        fits.append(TASK.fits(one.exit_code, printed))
-tell(fits)
+tell([one.exception or fits(one) for one in output])
