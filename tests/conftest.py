@@ -1,6 +1,7 @@
 """What every test may ask for: a clean environment, a real sshd, root."""
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -13,6 +14,7 @@ from chargehand.strand import Hub
 from databases import _server, database_url, postgres, state, store  # noqa: F401 - fixtures
 from sshd import PROGRAM, ROOT, Sshd
 
+LIBSSH = shutil.which("cc") and Path("/usr/include/libssh/server.h").exists()
 KEPT = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "CI", "VIRTUAL_ENV", "HYPOTHESIS_PROFILE")
 
 
@@ -36,6 +38,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     missing = [
         reason
         for marker, available, reason in (
+            ("libssh", LIBSSH, "no C compiler, or no libssh to compile with"),
             ("sshd", PROGRAM, "sshd is not installed"),
             ("root", ROOT, "not root"),
         )
