@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from databases import _server, database_url, postgres, state, store  # noqa: F401 - fixtures
+from npm import NODE
 from sshd import PROGRAM, ROOT, Sshd
 
 KEPT = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "CI", "VIRTUAL_ENV", "HYPOTHESIS_PROFILE")
@@ -35,6 +36,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         for marker, available, reason in (
             ("sshd", PROGRAM, "sshd is not installed"),
             ("root", ROOT, "not root"),
+            ("node", NODE, "Node.js, or `npm install` in tests/node, is missing"),
         )
         if item.get_closest_marker(marker) and not available
     ]
