@@ -176,6 +176,14 @@ def test_reports_name_files_from_the_root_of_the_checkout(project: Path, name: s
     }
 
 
+def test_settings_that_are_refused_are_reported_in_the_format_asked_for(project: Path) -> None:
+    (project / "chargehand.toml").write_text("ssh_user = 7\n")
+    for form in ("github", "json", "sarif", "junit", "codequality"):
+        done = chargehand(project, "validate", "--format", form)
+        assert done.returncode == 3
+        assert "chargehand.toml" in done.stdout
+
+
 def test_a_file_of_a_stranger_gives_the_runner_no_command(project: Path) -> None:
     (project / "playbooks" / "bad.yml").write_text("::stop-commands::x: 1\n'##[add-mask]y': 1\n")
     for form in ("text", "json", "sarif", "junit", "codequality"):

@@ -3,7 +3,7 @@
 import os
 from collections import defaultdict
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -26,10 +26,7 @@ _NEXT_RUNS: Final = 3
 
 def validate(request: ValidateRequest) -> int:
     """Check files and report every problem in the format asked for."""
-    project = open_project(request)
-    validation = project.validate(
-        request.files or None, run_programs=request.run_programs, every_host=request.every_host
-    )
+    validation = _validation(request)
     counted = _counted(validation)
     form = _format(request, os.environ)
     if form == "text":
@@ -37,7 +34,7 @@ def validate(request: ValidateRequest) -> int:
             screen.note_problem(problem)
         for invocation in validation.invocations:
             if invocation.recurrence is not None:
-                screen.say(_recurring(invocation, invocation.recurrence, project.now()))
+                screen.say(_recurring(invocation, invocation.recurrence, datetime.now(UTC)))
         screen.say(counted)
     else:
         _report(validation, form, sources_root(os.environ))
@@ -46,6 +43,16 @@ def validate(request: ValidateRequest) -> int:
     title = f"chargehand validate: {screen.tally(validation.problems)}"
     add_summary(title, f"{told}{counted}\n", os.environ)
     return 0 if validation.ok else InvalidError.exit_code
+
+
+def _validation(request: ValidateRequest) -> Validation:
+    """What is found; a project that cannot be opened is a finding like any other."""
+    try:
+        return open_project(request).validate(
+            request.files or None, run_programs=request.run_programs, every_host=request.every_host
+        )
+    except InvalidError as error:
+        return Validation(files=(), problems=error.problems)
 
 
 def _format(request: ValidateRequest, environ: Mapping[str, str]) -> str:

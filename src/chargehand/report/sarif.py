@@ -31,6 +31,7 @@ MEANINGS: Final = {
     "limit": "A file stays within the bounds of size, depth and aliases.",
     "location": "A location that is named exists.",
     "notify": "Messages about runs have an address and an occasion.",
+    "on": "A git trigger names branches and paths that can be matched.",
     "organization": "An organization that is named exists.",
     "parameters": "The description of the parameters is well formed.",
     "render": "A script can be rendered for every host.",
