@@ -222,6 +222,15 @@ def test_a_run_on_github_folds_what_hosts_printed_and_sets_outputs(project: Path
         assert CANARY not in told
     verbose = chargehand(project, "run", "playbooks/greet.json", "-v", **GITHUB)
     assert obeyed(verbose.stderr) == []
+    for words in (
+        ["output", "1"],
+        ["output", "1", "web1"],
+        ["output", "1", "web1", "--follow"],
+        ["diff", "1", "2"],
+    ):
+        said = chargehand(project, *words, **GITHUB)
+        assert obeyed(said.stdout + said.stderr) == []
+        assert words[0] == "diff" or "stop-commands::token" in said.stdout
     assert "::" in verbose.stderr
 
 
