@@ -12,6 +12,7 @@ import pytest
 from chargehand.ssh import SshProvider
 from chargehand.strand import Hub
 from databases import _server, database_url, postgres, state, store  # noqa: F401 - fixtures
+from npm import NODE
 from sshd import PROGRAM, ROOT, Sshd
 
 LIBSSH = shutil.which("cc") and Path("/usr/include/libssh/server.h").exists()
@@ -41,6 +42,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             ("libssh", LIBSSH, "no C compiler, or no libssh to compile with"),
             ("sshd", PROGRAM, "sshd is not installed"),
             ("root", ROOT, "not root"),
+            ("node", NODE, "Node.js, or `npm install` in tests/node, is missing"),
         )
         if item.get_closest_marker(marker) and not available
     ]

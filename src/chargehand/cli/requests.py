@@ -34,7 +34,7 @@ class LaunchRequest(InventoryRequest):
     private_key: Path | None
     become: bool
     become_user: str | None
-    output: Literal["text", "json", "ndjson"]
+    output: Literal["text", "json", "ndjson", "junit"]
     verbose: bool
     list_hosts: bool
 
@@ -70,7 +70,7 @@ class ValidateRequest(InventoryRequest):
     """``chargehand validate``."""
 
     files: tuple[str, ...]
-    format: Literal["text", "json", "github", "sarif", "junit"]
+    format: Literal["auto", "text", "json", "github", "sarif", "junit", "codequality"]
     every_host: bool
     run_programs: bool
 
@@ -251,7 +251,7 @@ class ResumeRequest(InventoryRequest):
     ask_pass: bool
     ask_become_pass: bool
     private_key: Path | None
-    output: Literal["text", "json", "ndjson"]
+    output: Literal["text", "json", "ndjson", "junit"]
     verbose: bool
 
 

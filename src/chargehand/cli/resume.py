@@ -35,7 +35,14 @@ def resume(request: ResumeRequest) -> int:
         code = telling.follow(
             number,
             project.now,
-            partial(project.resume, number, wish, changed=request.changed, prompt=ask),
+            partial(
+                project.resume,
+                number,
+                wish,
+                changed=request.changed,
+                prompt=ask,
+                on_prepared=telling.mask,
+            ),
             lambda ended: rerun_of(
                 number, parts_of({each.status for each in ended.result.results}), stored.launch
             ),

@@ -20,10 +20,10 @@ VALIDATE = Command(
         ),
         click.Option(
             ["--format"],
-            type=click.Choice(["text", "json", "github", "sarif", "junit"]),
-            default="text",
+            type=click.Choice(["auto", "text", "json", "github", "sarif", "junit", "codequality"]),
+            default="auto",
             show_default=True,
-            help="How problems are reported.",
+            help="How problems are reported; auto: annotations on GitHub, text elsewhere.",
         ),
     ],
     help="""Check job files offline; by default all of playbooks/.
@@ -37,6 +37,7 @@ Examples:
   chargehand validate playbooks/patch.yml
   chargehand validate --format github          annotations in a pull request
   chargehand validate --format junit > report.xml
+  chargehand validate --format codequality > gl-code-quality-report.json
 """,
 )
 
