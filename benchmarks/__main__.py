@@ -1,6 +1,7 @@
 """Benchmarks: python -m benchmarks NAME [options]; `python -m benchmarks NAME --help` says more."""
 
 import importlib
+import signal
 import sys
 
 NAMES = {
@@ -23,6 +24,7 @@ def main() -> None:
     if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
         print(__doc__, *(f"  {name:12} {what}" for name, what in NAMES.items()), sep="\n", file=sys.stderr)
         sys.exit(2)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers and namespaces go then too
     importlib.import_module(f"benchmarks.{sys.argv[1]}").main(sys.argv[2:])
 
 

@@ -18,6 +18,8 @@ import threading
 import time
 from contextlib import suppress
 
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
@@ -26,11 +28,11 @@ def main() -> None:
     """Measure what the wish, a JSON object, describes; the report is written to its ``report``."""
     with open(sys.argv[1]) as stream:  # noqa: PTH123 - pathlib would be a tenth of this program's memory
         wish = json.load(stream)
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+    LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     if wish["before"]:
-        run(wish["before"], wish, sys.stderr)
+        await_end(start(wish["before"], wish, sys.stderr), wish)
     report = measure(wish)
     end_the_rest()
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -42,24 +44,30 @@ def main() -> None:
 def measure(wish: dict) -> dict:  # type: ignore[type-arg]
     """Run the command to its end, or to its deadline."""
     watch = Watch()
-    watch.start()
     begun_cpu, begun = tree_cpu(), time.perf_counter()
-    code = run(wish["command"], wish, None)
+    program = start(wish["command"], wish, None)
+    watch.start()
+    code = await_end(program, wish)
     wall, cpu = time.perf_counter() - begun, tree_cpu() - begun_cpu
     watch.ended.set()
     watch.join()
     return {"code": code, "wall_s": wall, "cpu_s": cpu, "tree_mib": watch.most_kib / 1024}
 
 
-def run(words: list, wish: dict, stdout: object) -> int | None:  # type: ignore[type-arg]
-    """The exit code; None when it took too long and was ended."""
-    program = subprocess.Popen(
+def start(words: list, wish: dict, stdout: object) -> subprocess.Popen:  # type: ignore[type-arg]
+    """Start a command that does not outlive this program; called while there is one thread."""
+    return subprocess.Popen(
         words,
-        stdin=subprocess.DEVNULL if not wish["stdin"] else open(wish["stdin"], "rb"),  # noqa: PTH123, SIM115
+        stdin=open(wish["stdin"], "rb") if wish["stdin"] else subprocess.DEVNULL,  # noqa: PTH123
         stdout=stdout,  # type: ignore[call-overload]
         cwd=wish["folder"],
         env=wish["environ"],
+        preexec_fn=lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL),  # noqa: PLW1509
     )
+
+
+def await_end(program: subprocess.Popen, wish: dict) -> int | None:  # type: ignore[type-arg]
+    """The exit code; None when it took too long and was ended."""
     try:
         return program.wait(wish["timeout_s"])
     except subprocess.TimeoutExpired:

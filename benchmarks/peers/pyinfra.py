@@ -33,9 +33,9 @@ def _start(task: Task, folder: Path, python: Path) -> Start:
 
 def _count_good(task: Task, stdout: str) -> int:
     """Hosts that it calls a success and whose output, if there is to be one, it shows."""
-    succeeded = set(re.findall(r"^ *\[(\S+)\] Success$", stdout, re.MULTILINE))
+    succeeded = set(re.findall(r"^ *\[(\S+)\] +Success$", stdout, re.MULTILINE))
     printed, expected = dict.fromkeys(succeeded, ""), (task.stdout or "").splitlines()
-    for host, line in re.findall(r"^\[(\S+)\] (.*)$", stdout, re.MULTILINE):
+    for host, line in re.findall(r"^\[(\S+)\] +(.*)$", stdout, re.MULTILINE):
         if host in printed and line in expected:
             printed[host] += f"{line}\n"
     return sum(1 for text in printed.values() if text == task.stdout)
