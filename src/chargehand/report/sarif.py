@@ -48,6 +48,7 @@ MEANINGS: Final = {
     "template": "A job template and its inputs are well formed.",
     "time": "Times exist, are not over, and leave the job room to run.",
     "vault": "What is encrypted can be opened.",
+    "webhook": "What hears of pushes has an address that can be listened on, and secrets.",
     "yaml": "A file uses only the plain part of YAML: no tags, bounded aliases, keys that are text.",
 }
 """What each rule asks for, by its name in `Problem.rule`."""
