@@ -120,7 +120,7 @@ Example:
         Command(
             "pause",
             request=requests.PauseRequest,
-            answer="schedule:pause",
+            answer="steering:pause",
             params=[
                 _which(),
                 click.Option(
@@ -141,7 +141,7 @@ Examples:
         Command(
             "resume",
             request=requests.RecurringLogicRequest,
-            answer="schedule:resume",
+            answer="steering:resume",
             params=[_which()],
             help="""Let a recurring logic go on that was paused or cancelled; it counts from now.
 
@@ -153,7 +153,7 @@ Example:
         Command(
             "cancel",
             request=requests.RecurringLogicRequest,
-            answer="schedule:cancel",
+            answer="steering:cancel",
             params=[_which()],
             help="""Cancel a recurring logic, whatever its file says, until `resume`.
 
