@@ -13,6 +13,7 @@ from chargehand.compose import Overrides
 from chargehand.document import parse
 from chargehand.errors import ChargehandError, InvalidError, NoHostMatchedError, UnknownHostError, UsageError
 from chargehand.job import Job, read_jobs
+from chargehand.past import Stored, StoredShare
 from chargehand.plan import Access
 from chargehand.project import Project
 from chargehand.provenance import Launch, Provenance
@@ -33,7 +34,6 @@ from chargehand.rerun import (
 )
 from chargehand.result import Status
 from chargehand.secret import Secret
-from chargehand.store.values import Stored, StoredShare
 from repository import OWN_NAME
 from test_git import Work
 

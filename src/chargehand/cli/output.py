@@ -12,10 +12,10 @@ from chargehand.cli.requests import OutputRequest
 from chargehand.errors import UsageError
 from chargehand.event import Stream
 from chargehand.report.forge import Forge, forge_of
+from chargehand.past import Stored, StoredChunk
 from chargehand.report.history import Account, status_words
 from chargehand.report.listening import Gaps, NamedLines, Sizes, WholeText, left_out
 from chargehand.result import HostResult
-from chargehand.store import Stored, StoredChunk
 
 PAUSE_S: Final = 0.25
 UNKNOWN: Final = 13
@@ -28,7 +28,7 @@ def output(request: OutputRequest) -> int:
     """Print what was printed; with ``--follow`` until the run ends, and end as it did."""
     with remembered() as past:
         number = past.find_id(request.id)
-        stored = past.store.history.find(number, with_output=False)
+        stored = past.history.find(number, with_output=False)
         heard = _Heard(past, number, _streams(request), request.host)
         if request.raw:
             heard.hand_on(_only_host(stored, request))
@@ -57,7 +57,7 @@ class _Heard:
     """
 
     def __init__(self, past: Remembered, number: int, streams: tuple[Stream, ...], host: str | None) -> None:
-        self._history = past.store.history
+        self._history = past.history
         self._number = number
         self._streams = streams
         self._host = host
@@ -124,7 +124,7 @@ def _follow(past: Remembered, heard: _Heard, teller: WholeText | NamedLines, num
     """Tell of a run until it ends; its exit code."""
     waited = False
     while True:
-        stored = past.store.history.find(number, with_output=False)
+        stored = past.history.find(number, with_output=False)
         account = past.account(stored)
         # Asked before the output is read: what a run printed is in the store before it is over.
         heard.tell(teller)

@@ -127,7 +127,7 @@ Example:
         Command(
             "pause",
             request=requests.PauseRequest,
-            answer="schedule:pause",
+            answer="steering:pause",
             params=[
                 _which(),
                 click.Option(
@@ -148,7 +148,7 @@ Examples:
         Command(
             "resume",
             request=requests.RecurringLogicRequest,
-            answer="schedule:resume",
+            answer="steering:resume",
             params=[_which()],
             help="""Let a recurring logic go on that was paused or cancelled; it counts from now.
 
@@ -160,7 +160,7 @@ Example:
         Command(
             "cancel",
             request=requests.RecurringLogicRequest,
-            answer="schedule:cancel",
+            answer="steering:cancel",
             params=[_which()],
             help="""Cancel a recurring logic, whatever its file says, until `resume`.
 
