@@ -44,7 +44,7 @@ class Run(NamedTuple):
     code: int
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Fill, measure, print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--store", default="", help="URL of an empty PostgreSQL database; else a SQLite file")
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--folder", type=Path, help="keep the project here, and use it again")
-    given = parser.parse_args()
+    given = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="chargehand-benchmark-") as scratch:
         root = given.folder or Path(scratch)
         (root / "playbooks").mkdir(parents=True, exist_ok=True)

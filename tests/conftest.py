@@ -1,15 +1,21 @@
 """What every test may ask for: a clean environment, a real sshd, root."""
 
 import os
+import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from chargehand.ssh import SshProvider
+from chargehand.strand import Hub
 from databases import _server, database_url, postgres, state, store  # noqa: F401 - fixtures
+from npm import NODE
 from sshd import PROGRAM, ROOT, Sshd
 
+LIBSSH = shutil.which("cc") and Path("/usr/include/libssh/server.h").exists()
 KEPT = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "CI", "VIRTUAL_ENV", "HYPOTHESIS_PROFILE")
 
 
@@ -33,8 +39,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     missing = [
         reason
         for marker, available, reason in (
+            ("libssh", LIBSSH, "no C compiler, or no libssh to compile with"),
             ("sshd", PROGRAM, "sshd is not installed"),
             ("root", ROOT, "not root"),
+            ("node", NODE, "Node.js, or `npm install` in tests/node, is missing"),
         )
         if item.get_closest_marker(marker) and not available
     ]
@@ -48,3 +56,47 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     folder: Path = tmp_path_factory.mktemp("sshd")
     with Sshd(folder) as server:
         yield server
+
+
+@pytest.fixture(params=["thread", "strand"])
+def runs_in(request: pytest.FixtureRequest) -> str:
+    """What runs a test of a module that uses this, and with it every session it opens."""
+    return request.param
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test in a strand when it is to be."""
+    if pyfuncitem.funcargs.get("runs_in") != "strand":
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    arguments = {name: pyfuncitem.funcargs[name] for name in names}
+
+    def test() -> None:
+        try:
+            pyfuncitem.obj(**arguments)
+        finally:  # what hosts shared was made by strands of this hub
+            for value in pyfuncitem.funcargs.values():
+                provider = getattr(value, "provider", value)
+                if isinstance(provider, SshProvider):
+                    provider.close()
+
+    in_strand(test)
+    return True
+
+
+def in_strand(work: Callable[[], object]) -> None:
+    """Do work in a strand of a hub of its own; what it raises is raised here."""
+    raised: list[BaseException] = []
+
+    def do() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - raised below
+            raised.append(error)
+
+    with closing(Hub()) as hub:
+        hub.spawn(do)
+        hub.run()
+    for error in raised:
+        raise error

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from chargehand.connection import ConnectionSettings
+from chargehand.strand import Signal
 
 PROGRAM = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/sbin:" + os.environ.get("PATH", ""))
 ROOT = os.geteuid() == 0
@@ -26,7 +27,7 @@ def wait_until(condition: Callable[[], object], deadline_s: float = 10.0, what: 
     while not condition():
         if time.monotonic() > end:
             raise AssertionError(f"not within {deadline_s} s: {what or condition}")
-        time.sleep(0.01)
+        Signal().wait(0.01)  # in a strand others go on meanwhile
 
 
 class Sshd:

@@ -41,8 +41,12 @@ class Campaign:
         self.left: Counter[str] = Counter()
         followed.pushed("deploy", version=0)
         self._old = followed.origin.push()
-        self._length_s = self._sync(60)
+        self._sync(60)
         assert followed.in_force() == self._old
+        followed.pushed("deploy", version=-1)
+        self._old = followed.origin.push()
+        self._length_s = self._sync(60)
+        assert followed.chargehand("tick").code == 0
 
     def crash(self, number: int) -> list[str]:
         """One round; what was violated."""
@@ -59,7 +63,7 @@ class Campaign:
         if followed.in_force() != new:
             violations.append(f"{number}: {followed.in_force()} is in force and not {new}")
         violations += [f"{number}: {each}" for each in self._files(new)]
-        wanted = sorted(f"deploy-{each}" for each in range(1, number + 1))
+        wanted = sorted(f"deploy-{each}" for each in (-1, *range(1, number + 1)))
         if followed.ran() != wanted:
             violations.append(f"{number}: these ran: {followed.ran()}")
         return violations
@@ -77,7 +81,8 @@ class Campaign:
             start_new_session=True,
         )
         try:
-            program.wait(after_s)
+            code = program.wait(after_s)
+            assert code == 0, f"a sync that nobody killed ended with {code}"
         except subprocess.TimeoutExpired:
             with suppress(ProcessLookupError):
                 os.killpg(program.pid, signal.SIGKILL)

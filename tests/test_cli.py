@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import shlex
 import signal
 import socket
@@ -119,7 +120,7 @@ def test_every_problem_is_told_with_its_place_and_the_count_comes_last(project: 
     assert done.stdout.splitlines()[-1].endswith(": 3 errors")
 
 
-@pytest.mark.parametrize("form", ["json", "github", "sarif", "junit"])
+@pytest.mark.parametrize("form", ["json", "github", "sarif", "junit", "codequality"])
 def test_the_formats_of_validate_are_what_they_are_called(project: Path, form: str) -> None:
     (project / "playbooks" / "broken.yml").write_text("job_invocation: 7\n", encoding="utf-8")
     done = chargehand(project, "validate", "--format", form)
@@ -486,12 +487,47 @@ def test_completion_knows_job_files_hosts_groups_and_templates(project: Path) ->
     assert "validate" in complete("val")
 
 
+def typed(shell: list[str], setup: str, keys: str, awaited: str, folder: Path) -> None:
+    """Type at a real shell on a terminal until it shows what is awaited."""
+    ours, theirs = os.openpty()
+    environ = {"PATH": f"{PROGRAM.parent}:{os.environ['PATH']}", "TERM": "dumb", "HOME": str(folder)}
+    program = subprocess.Popen(
+        shell, cwd=folder, env=environ, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    )
+    os.close(theirs)
+    shown, deadline = "", time.monotonic() + 60
+    try:
+        for sent, wanted in ((f"{setup}; echo rea''dy\n", "ready"), (keys, awaited)):
+            os.write(ours, sent.encode())
+            shown = ""
+            while wanted not in shown:
+                assert select.select([ours], [], [], deadline - time.monotonic())[0], shown
+                shown += os.read(ours, 4096).decode(errors="replace")
+    finally:
+        program.kill()
+        program.wait()
+        os.close(ours)
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_completion_script_is_one_its_shell_can_read(project: Path, shell: str) -> None:
-    done = chargehand(project, "completion", shell)
-    assert done.returncode == 0
-    checked = subprocess.run([shell, "-n"], input=done.stdout, capture_output=True, text=True, check=False)
-    assert (checked.returncode, checked.stderr) == (0, "")
+def test_a_real_shell_completes_commands_and_job_files(project: Path, shell: str) -> None:
+    script = write(project / "script", chargehand(project, "completion", shell).stdout)
+    environ = {"PATH": f"{PROGRAM.parent}:{os.environ['PATH']}", "HOME": str(project)}
+    if shell == "fish":
+        for words, wanted in (
+            ("chargehand vali", "validate"),
+            ("chargehand run play", "playbooks/hello.yml"),
+        ):
+            asked = ["fish", "--no-config", "-c", f"source {script}; complete -C '{words}'"]
+            done = subprocess.run(asked, cwd=project, env=environ, capture_output=True, text=True, check=True)
+            assert done.stdout.startswith(wanted)
+        return
+    words, setup = {
+        "bash": (["bash", "--norc", "--noprofile", "-i"], f". {script}"),
+        "zsh": (["zsh", "-f", "-i"], f"autoload -U compinit; compinit -u -D; . {script}"),
+    }[shell]
+    typed(words, setup, "chargehand vali\t", "validate ", project)
+    typed(words, setup, "chargehand run play\t", "playbooks/hello.yml", project)
 
 
 # -- endings --------------------------------------------------------------------------------------------

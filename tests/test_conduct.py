@@ -10,7 +10,7 @@ from chargehand.provider import Ending, NotStarted, Stop
 from chargehand.script import RenderedScript
 from chargehand.secret import Secret
 from chargehand.start.channel import ConnectionLost, Received
-from chargehand.start.conduct import CONFIRM_S, Conduct
+from chargehand.start.conduct import CONFIRM_S, DRAIN_S, Conduct
 from chargehand.start.wrapper import GRACE_S
 from heard import Heard
 
@@ -163,10 +163,23 @@ def test_an_end_read_before_the_loss_is_the_end() -> None:
     assert Host(start, lambda host: Received(stdout=host.says("END 4 - ")), closed).run().exit_status == 4
 
 
-def test_the_second_stream_may_lag_and_is_not_waited_for_longer_than_two_seconds() -> None:
+def test_the_second_stream_may_lag_and_is_not_waited_for_when_it_stays_silent() -> None:
     host = Host(start, lambda host: Received(stdout=host.says("END 4 - ")))
     ending = host.run()
-    assert (ending.exit_status, ending.duration_s, host.now) == (4, 0, 1002)
+    assert (ending.exit_status, ending.duration_s, host.now) == (4, 0, 1000 + DRAIN_S)
+
+
+def test_a_second_stream_that_comes_slowly_is_received_to_its_end() -> None:
+    def trickle(host: Host) -> Received:
+        host.now += DRAIN_S - 1
+        return Received(stdout=b".")
+
+    def end(host: Host) -> Received:
+        return Received(stdout=host.says("END 0 - "))
+
+    host = Host(start, lambda host: Received(stderr=host.says("END 0 - ")), *[trickle] * 20, end)
+    assert host.run().exit_status == 0
+    assert not host.answers
 
 
 def test_the_timeout_counts_from_the_start_and_orders_the_end() -> None:

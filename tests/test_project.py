@@ -176,7 +176,7 @@ def test_a_job_that_is_scheduled_is_not_run_early(root):
 def test_validation_counts_files_jobs_and_scripts(root):
     validation = Project.load(root).validate()
     assert validation.ok
-    assert (len(validation.files), validation.jobs, validation.rendered) == (2, 3, 9)
+    assert (len(validation.files), len(validation.jobs), validation.rendered) == (2, 3, 9)
 
 
 def test_shape_and_meaning_are_told_together_in_the_order_of_the_file(root):

@@ -55,16 +55,31 @@ class Reach:
         return list(self.folder.iterdir())
 
 
-@pytest.fixture(params=["local", pytest.param("ssh", marks=pytest.mark.sshd)])
-def reach(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reach]:
+WAYS = {"local": ("local", "thread"), "ssh": ("ssh", "strand"), "ssh, a thread a host": ("ssh", "thread")}
+
+
+@pytest.fixture(params=[pytest.param(way, marks=pytest.mark.sshd) if "ssh" in way else way for way in WAYS])
+def way(request: pytest.FixtureRequest) -> tuple[str, str]:
+    return WAYS[request.param]
+
+
+@pytest.fixture
+def runs_in(way: tuple[str, str]) -> str:
+    return way[1]
+
+
+@pytest.fixture
+def reach(
+    request: pytest.FixtureRequest, way: tuple[str, str], runs_in: str, tmp_path: Path
+) -> Iterator[Reach]:
     folder = tmp_path / "work"
     folder.mkdir()
-    if request.param == "ssh":
+    if way[0] == "ssh":
         sshd: Sshd = request.getfixturevalue("sshd")
         settings = sshd.settings(work_folders=(str(folder),))
     else:
         settings = ConnectionSettings(provider="local", address="here", work_folders=(str(folder),))
-    with closing(find_provider(request.param)()) as provider:
+    with closing(find_provider(way[0])()) as provider:
         yield Reach(provider, settings, folder)
 
 

@@ -15,6 +15,7 @@ from chargehand.document import parse
 from chargehand.errors import ChargehandError, InvalidError, NoHostMatchedError, UnknownHostError, UsageError
 from chargehand.git import export
 from chargehand.job import Job, read_jobs
+from chargehand.past import Stored, StoredShare
 from chargehand.plan import Access
 from chargehand.project import Project
 from chargehand.provenance import Launch, Provenance
@@ -35,7 +36,6 @@ from chargehand.rerun import (
 )
 from chargehand.result import Status
 from chargehand.secret import Secret
-from chargehand.store.values import Stored, StoredShare
 from repository import OWN_NAME
 from test_git import Work
 

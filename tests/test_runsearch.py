@@ -8,11 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, text
 
-from chargehand.search import QueryError, compile_with
-from chargehand.search.runfields import STATUSES, TRIGGERS, Run, RunShare, run_fields
-from chargehand.store.runsearch import (
+from chargehand.past.runsearch import (
     MAX_CONDITIONS,
     MAX_LEVELS,
     MAX_PATTERN,
@@ -20,6 +18,8 @@ from chargehand.store.runsearch import (
     _foldings,
     search_runs,
 )
+from chargehand.search import QueryError, compile_with
+from chargehand.search.runfields import STATUSES, TRIGGERS, Run, RunShare, run_fields
 from chargehand.store.tables import job_invocation, recurring_logic, template_invocation
 
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
@@ -122,7 +122,7 @@ queries = st.recursive(
 
 @pytest.fixture
 def engine(store):
-    return store.history._database._backend.writer
+    return store._database._backend.writer
 
 
 def numbered(found):
@@ -184,9 +184,8 @@ def logic(number, purpose):
 
 def selected(connection, query, zone=UTC):
     search = search_runs(query, caller="ann", now=NOW, time_zone=zone, dialect=connection.dialect.name)
-    return list(
-        connection.scalars(select(job_invocation.c.id).where(search.clause).order_by(job_invocation.c.id))
-    )
+    statement = text(f"SELECT id FROM job_invocation WHERE {search.clause.sql} ORDER BY id")
+    return list(connection.scalars(statement, dict(search.clause.values)))
 
 
 def meant(known, query, zone=UTC):

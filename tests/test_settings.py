@@ -3,8 +3,7 @@
 import pytest
 
 from chargehand.errors import SettingsError
-from chargehand.pathpattern import fits
-from chargehand.settings import Settings, load_settings, read_settings
+from chargehand.settings import Settings, load_settings, read_listen, read_settings
 
 
 def problems(text):
@@ -123,6 +122,7 @@ def test_a_tracked_repository_has_defaults_and_keys_make_every_commit_need_a_sig
         ('require = "head"', "`git.require` needs keys"),
         ('since = "main"', "`git.since` must be the full name of a commit"),
         ('allowed_signers = "k"\n[[git.signers]]\npaths = ["**"]', "`git.signers.who` is missing"),
+        ('allowed_signers = "k"\n[[git.signers]]\npaths = ["!a"]\nwho = ["b"]', "`!a` only takes back"),
     ],
 )
 def test_what_is_wrong_with_a_tracked_repository_is_told_without_secrets(line, message):
@@ -139,24 +139,48 @@ def test_a_repository_whose_url_is_wrong_or_missing_is_refused():
     assert problem.message == "`git.url` is missing"
 
 
+def test_the_table_of_webhooks_is_taken_over_as_written():
+    lines = (
+        'listen = "[::1]:8080"',
+        'secrets = [{ env = "A" }, { file = "b" }]',
+        'senders = ["gitea", "gogs"]',
+    )
+    webhook = read_settings("\n".join(("[webhook]", *lines))).webhook
+    assert (webhook.listen, webhook.senders) == ("[::1]:8080", ("gitea", "gogs"))
+    assert (webhook.path, webhook.max_body, webhook.window) == ("/hooks/git", 1024 * 1024, 300.0)
+    assert read_listen("[::1]:8080") == ("::1", 8080)
+
+
 @pytest.mark.parametrize(
-    ("pattern", "path", "meant"),
+    ("line", "hint"),
     [
-        ("**", "a/b", True),
-        ("*", "a", True),
-        ("*", "a/b", False),
-        ("a/**", "a/b/c", True),
-        ("a/", "a/b/c", True),
-        ("a/**", "ab/c", False),
-        ("**/x.yml", "x.yml", True),
-        ("**/x.yml", "a/b/x.yml", True),
-        ("**/x.yml", "a/yx.yml", False),
-        ("a?.yml", "ab.yml", True),
-        ("a?.yml", "a/.yml", False),
-        ("a.yml", "axyml", False),
-        ("[a]", "a", False),
-        ("a\n", "a", False),
+        ('listen = "127.0.0.1"', None),
+        ('listen = "127.0.0.1:65536"', None),
+        ('listen = "::1:8080"', None),
+        ('path = "hooks"', None),
+        ('path = "/health"', None),
+        ('path = "/hooks/{id}"', None),
+        ("secrets = []", None),
+        ('secrets = ["hunter2-canary"]', None),
+        ('secret = "hunter2-canary"', "did you mean `secrets`?"),
+        ('senders = ["github", "gitbucket"]', None),
+        ('branches = "main"', "did you mean `branch`?"),
+        ("max_body = 0", None),
+        ("max_body = 1000000000", None),
+        ("window = -1", None),
     ],
 )
-def test_a_pattern_means_paths(pattern, path, meant):
-    assert fits(path, pattern) is meant
+def test_what_is_wrong_in_the_table_of_webhooks_is_told_with_its_line(line, hint):
+    (problem,) = problems(f'ssh_user = "ops"\n[notify]\nsecrets = {{ env = "A" }}\n[webhook]\n\n{line}\n')
+    assert (problem.place.line, problem.place.column, problem.hint) == (6, 1, hint)
+    assert "hunter2-canary" not in str(problem)
+
+
+def test_a_table_of_webhooks_may_be_written_with_dots_or_in_one_line():
+    (problem,) = problems('webhook.path = "/a"\nwebhook.window = 0\n')
+    assert (problem.place.line, problem.place.column) == (2, 9)
+    (problem,) = problems('agent = true\nwebhook = { secrets = ["hunter2-canary"] }\n')
+    assert problem.place.line == 2
+    assert "hunter2-canary" not in str(problem)
+    (problem,) = problems("webhook = 7\n")
+    assert "a table" in problem.message

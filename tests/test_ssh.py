@@ -4,6 +4,7 @@ import dataclasses
 import getpass
 import logging
 import shutil
+import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -14,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from paramiko.packet import Packetizer
+from paramiko.ssh_exception import SSHException
 
 from chargehand.connection import ConnectionSettings, JumpHost
 from chargehand.provider import Stop, Unreachable, find_provider
@@ -22,11 +26,12 @@ from chargehand.ssh import SshProvider
 from chargehand.ssh.config import SshConfig
 from chargehand.ssh.hostkey import HostKey, KnownHosts, Verdict, lookup_name
 from chargehand.ssh.identity import KeyRing, Locked
+from chargehand.ssh.packets import Packets, _Seal
 from chargehand.ssh.route import find
 from heard import run
 from sshd import Account, Sshd, make_key
 
-pytestmark = pytest.mark.sshd
+pytestmark = [pytest.mark.sshd, pytest.mark.usefixtures("runs_in")]
 
 
 @pytest.fixture
@@ -598,3 +603,41 @@ def through(server: Sshd, jump: Sshd, **changes: Any) -> ConnectionSettings:
     known = tuple(str(one.known_hosts) for one in (server, jump))
     hop = JumpHost(address="127.0.0.1", port=jump.port)
     return server.settings(proxy_jump=(hop,), known_hosts_files=known, **changes)
+
+
+# Keys exchanged anew while a script runs
+
+
+@pytest.mark.parametrize("who", ["we", "the host", "the jump host"])
+def test_keys_are_exchanged_anew_in_the_middle_of_output_and_upload(
+    provider: SshProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    lines = ["RekeyLimit 200K"] if who != "we" else []
+    if who == "we":
+        monkeypatch.setattr(Packetizer, "REKEY_BYTES", 200_000)
+    with (
+        Sshd(tmp_path / "host", lines=lines) as server,
+        beside(server, tmp_path / "jump", lines=lines) as jump,
+    ):
+        settings = through(server, jump) if who == "the jump host" else server.settings()
+        padding = "# " + "x" * 1_000_000 + "\n"
+        ending, heard = run(provider, settings, f"{padding}head -c 3000000 /dev/zero\n")
+        assert ending.exit_status == 0
+    assert len(heard.stdout) == 3_000_000
+    assert not heard.stdout.strip(b"\0")
+
+
+def test_a_sealed_packet_that_was_changed_ends_the_connection() -> None:
+    engine = AESGCM(bytes(16))
+    ours, theirs = _Seal(engine, bytes(12)), _Seal(engine, bytes(12))
+    sealed = ours.close(b"x" * 32, b"\0\0\0\x20")
+    assert theirs.open(sealed, b"\0\0\0\x20") == b"x" * 32
+    with pytest.raises(SSHException, match="Mismatched MAC"):
+        theirs.open(sealed, b"\0\0\0\x20")  # the second packet has another nonce
+
+
+def test_what_is_used_of_paramiko_inside_is_there() -> None:
+    """A version that renames them would be noticed here first."""
+    with socket.socket() as unconnected:
+        packets = Packetizer(unconnected)
+    assert [name for name in Packets.__annotations__ if not hasattr(packets, name)] == []

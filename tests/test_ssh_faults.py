@@ -27,7 +27,7 @@ from chargehand.ssh.interrupt import Interrupt
 from heard import Heard, run
 from sshd import Account, Sshd, make_key, wait_until
 
-pytestmark = pytest.mark.sshd
+pytestmark = [pytest.mark.sshd, pytest.mark.usefixtures("runs_in")]
 
 Serve = Callable[[socket.socket], None]
 
@@ -558,6 +558,7 @@ def test_a_script_longer_than_any_window_arrives_whole(provider: SshProvider, ss
     assert (ending.exit_status, heard.stdout) == (0, b"whole\n")
 
 
+@pytest.mark.parametrize("runs_in", ["thread"])
 def test_a_channel_closed_while_another_thread_sends_leaves_its_neighbours_alone(
     provider: SshProvider, sshd: Sshd
 ) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import insert, update
 
 from chargehand.errors import UnknownInvocationError, UsageError
+from chargehand.past import Clause
 from chargehand.provenance import Launch
 from chargehand.report.invocation import document, dumps
 from chargehand.store import Runner, Store, Unfinished, open_store, tables
@@ -459,7 +460,7 @@ def test_outputs_are_read_host_by_host_from_where_one_was(store):
 
 def test_a_page_counts_what_there_is_and_what_was_asked_for(store):
     numbers = [over(store, f"web{each}") for each in range(5)] + [create(store, "web9")]
-    page = store.history.page(tables.job_invocation.c.state == "stopped", limit=2, offset=1)
+    page = store.history.page(Clause(sql="state = :state", values={"state": "stopped"}), limit=2, offset=1)
     assert (page.total, page.subtotal, [each.id for each in page.records]) == (6, 5, numbers[3:1:-1])
     assert [each.id for each in store.history.page(limit=2, oldest_first=True).records] == numbers[:2]
     assert store.history.page(limit=5, offset=100).records == ()

@@ -18,9 +18,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from chargehand.errors import StoreError
+from chargehand.past.folder import check_local
 from chargehand.store import Store, Waits, open_store, tables
 from chargehand.store.engine import Database
-from chargehand.store.folder import check_local
 from chargehand.store.migrations import HEAD
 from chargehand.store.migrations.upgrade import configured
 from databases import QUICK, Postgres, programs

@@ -29,6 +29,8 @@ HEAVY = (
     "paramiko",
     "rich",
     "sqlalchemy",
+    "starlette",
+    "uvicorn",
     "yaml",
 )
 

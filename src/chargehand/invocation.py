@@ -3,16 +3,19 @@
 Values only: `compose` makes them from a `Job`, `plan` resolves them against an inventory.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
+from zoneinfo import ZoneInfo
 
 from chargehand.blackout import NO_BLACKOUT, Blackout
 from chargehand.errors import Problem, UsageError
 from chargehand.job import Job
 from chargehand.limits import Limits
 from chargehand.notify import Wish
-from chargehand.recurrence import CronLine
+from chargehand.push import Push
+from chargehand.recurrence import CronLine, occurrences
 from chargehand.recurring import MissedRuns, Overlap
 from chargehand.reference import SecretReference
 from chargehand.targeting import Targeting
@@ -102,6 +105,7 @@ class JobInvocation:
         recurrence: None for a single run.
         scheduling: None for a start at once.
         blackout: When it does not start by itself.
+        push: Which pushes start it; None for no push.
         notify: Who is told how it ends.
         punctuality: What becomes of late starts, of a recurrence or of `scheduling`.
         limits: How many at once, in which waves, and when to go no further.
@@ -128,6 +132,7 @@ class JobInvocation:
     scheduling: Scheduling | None = None
     punctuality: Punctuality = Punctuality()
     blackout: Blackout = NO_BLACKOUT
+    push: Push | None = None
     notify: tuple[Wish, ...] = ()
     limits: Limits = field(default_factory=Limits)
     execution_timeout_interval: int | None = None
@@ -143,6 +148,18 @@ class JobInvocation:
         """Whether it has one start of its own, and that has not come."""
         start_at = self.scheduling.start_at if self.scheduling else None
         return self.recurrence is None and start_at is not None and start_at > now
+
+    def next_starts(self, now: datetime) -> Iterator[datetime]:
+        """When it recurs after `now`, in the zone of its cron line; ascending, none for a single run."""
+        recurrence = self.recurrence
+        if recurrence is None:
+            return
+        zone = ZoneInfo(recurrence.time_zone)
+        begin = max(now, self.scheduling.start_at or now) if self.scheduling else now
+        for at in islice(occurrences(recurrence.cron_line, zone, begin), recurrence.max_iteration):
+            if recurrence.end_time is not None and at >= recurrence.end_time:
+                return
+            yield at.astimezone(zone)
 
     def check_due(self, now: datetime) -> None:
         """Refuse to run now what is to start later.

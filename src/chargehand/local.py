@@ -28,6 +28,8 @@ _PASSED_ON: Final = frozenset(("PATH", "TZ", "LANG", "LANGUAGE", "TMPDIR"))
 class LocalProvider:
     """Sessions on this machine."""
 
+    strands = False
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._leaving: list[subprocess.Popen[bytes]] = []

@@ -112,6 +112,13 @@ class Mask:
         return earliest
 
 
+def lines_to_mask(secret: Secret) -> tuple[str, ...]:
+    """The lines of a secret for a log that masks line by line; without those that would mask half of it."""
+    lines = [line for line in re.split("[\r\n]+", secret.reveal()) if line.strip()]
+    shortest = _SHORTEST if len(lines) == 1 else _SHORTEST_LINE
+    return tuple(line for line in lines if len(line) >= shortest)
+
+
 def _position(stream: bytes, flat: bytes, index: int) -> int:
     """Where in `stream` the byte stands that is at `index` without line breaks."""
     wanted = len(flat) - index

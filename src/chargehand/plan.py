@@ -272,6 +272,7 @@ def _defaults(settings: Settings, login: Login) -> ConnectionSettings:
     usual = ConnectionSettings(address="")
     return replace(
         usual,
+        provider=settings.ssh_provider,
         port=settings.ssh_port,
         user=settings.ssh_user,
         password=login.password,

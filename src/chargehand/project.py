@@ -223,6 +223,7 @@ class Project(Planner):
         changed: bool = False,
         observers: Sequence[Observer] = (),
         prompt: Prompt = refuse_prompt,
+        on_prepared: Callable[[Plan], None] = lambda _: None,
         on_start: Callable[[Runner], None] = lambda _: None,
     ) -> Execution:
         """Finish an invocation whose runner died, or ask again what became of hosts that are unknown.
@@ -233,6 +234,7 @@ class Project(Planner):
             changed: Whether scripts may differ from those that the invocation began with.
             observers: Told of every event while it runs.
             prompt: Asks a person for a secret, given the question.
+            on_prepared: Given the plan before anybody is connected to.
             on_start: Given the runner before the first script is sent, to stop it by.
 
         Raises:
@@ -249,6 +251,7 @@ class Project(Planner):
             hosts, _ = pick(names, project.inventory, invocation.targeting.within)
             access = access_of(stored.launch, wish.access)
             plan = project.prepare(invocation, hosts, access=access, prompt=prompt)
+            on_prepared(plan)
             if not changed:
                 check_scripts(stored, plan)
             with self.store.runners.register(self.state) as runner:

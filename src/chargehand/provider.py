@@ -105,7 +105,7 @@ class Stop:
 
 
 class Watcher(Protocol):
-    """Who hears of one script while it runs; called from the session's thread."""
+    """Who hears of one script while it runs; called from the session's thread or strand."""
 
     def started(self) -> None:
         """The script runs now."""
@@ -137,7 +137,14 @@ class Session(Protocol):
 
 
 class Provider(Protocol):
-    """A way of reaching hosts; one instance serves all hosts of a run, from many threads."""
+    """A way of reaching hosts; one instance serves all hosts of a run, from many threads or strands.
+
+    Attributes:
+        strands: Whether it and its sessions wait in the ways of `chargehand.strand` and no other, so that one
+            thread can serve all hosts.
+    """
+
+    strands: bool
 
     def open(self, settings: ConnectionSettings, stop: Stop) -> Session:
         """Reach one host.

@@ -19,11 +19,11 @@ from chargehand.inventory import Inventory
 from chargehand.invocation import JobInvocation
 from chargehand.job import Job, read_jobs
 from chargehand.launch import launch_of
+from chargehand.past import Stored
 from chargehand.plan import NO_ACCESS, Access, Selection
 from chargehand.provenance import Launch, Provenance
 from chargehand.repository import Repository
 from chargehand.result import Status
-from chargehand.store.values import Stored
 from chargehand.targeting import pick, query_for
 
 Part = Literal["failed", "unreached", "succeeded"]

@@ -20,6 +20,35 @@ from chargehand.tracked import read_remote
 
 FILE_NAME = "chargehand.toml"
 NO_STORE = "off"
+SENDERS = ("github", "gitlab", "gitea", "forgejo", "gogs", "bitbucket", "generic")
+MOST_BODY = 100 * 1024 * 1024
+"""Whoever takes more into memory can be made to run out of it."""
+HEALTH_PATH = "/health"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookSettings:
+    """What `serve` hears of pushes by HTTP; the table ``[webhook]``.
+
+    Attributes:
+        listen: Address and port, as ``127.0.0.1:8080``; None means that nothing is listened to.
+        path: Of the URL that deliveries are sent to.
+        secrets: References to the secrets that senders sign with; each of them counts.
+        senders: The kinds that are accepted, of `SENDERS`.
+        branch: The one whose pushes count; None means any.
+        repository: The one whose pushes count, as its host calls it: ``owner/name``; None means any.
+        max_body: The longest body that is read, in bytes.
+        window: Seconds by which a delivery may be late or early, and for which repeats are known.
+    """
+
+    listen: str | None = None
+    path: str = "/hooks/git"
+    secrets: tuple[object, ...] = field(default=(), repr=False)
+    senders: tuple[str, ...] = SENDERS
+    branch: str | None = None
+    repository: str | None = None
+    max_body: int = 1024 * 1024
+    window: float = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +65,7 @@ class Settings:
         vault_password_files: Files whose first line is an Ansible vault password.
         concurrency_level: Hosts at once when neither the job nor the command line says.
         parallel_invocations: Job invocations that one `serve` or `tick` carries out at once.
+        ssh_provider: How ``ssh`` hosts are reached: ``ssh``, ``ssh-threads`` or ``ssh-native``.
         ssh_user: None means what ssh_config says, else the login name of this process.
         ssh_port: None means what ssh_config says, else 22.
         password: A secret reference; see `chargehand.reference`.
@@ -56,6 +86,7 @@ class Settings:
         store: Address of the database that runs are recorded in, or a secret reference to it; ``off`` records
             nothing, None means a file in the project's ``.chargehand``.
         git: The repository that is tracked; None means that the project's files are those of its folder.
+        webhook: What `serve` hears of pushes.
     """
 
     inventory: tuple[str, ...] = ("inventory",)
@@ -67,6 +98,7 @@ class Settings:
     vault_password_files: tuple[str, ...] = ()
     concurrency_level: int = 50
     parallel_invocations: int = 16
+    ssh_provider: str = "ssh"
     ssh_user: str | None = None
     ssh_port: int | None = None
     password: object = None
@@ -86,7 +118,12 @@ class Settings:
     run_programs: bool = True
     store: object = None
     git: Remote | None = None
+    webhook: WebhookSettings = WebhookSettings()
     file: str = field(default=FILE_NAME, repr=False)
+
+
+_LISTEN = re.compile(r"([\w.-]+|\[[0-9a-fA-F:.]+\]):(\d{1,5})", re.ASCII)
+_PATH = re.compile(r"(/[\w.~-]+)+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +164,12 @@ def _is_store(value: object) -> bool:
     return bool(url.scheme) and not url.password and asked.isdisjoint(("password", "sslpassword"))
 
 
+def _is_listen(value: object) -> bool:
+    """Whether a value is ``HOST:PORT``; an IPv6 address stands in brackets."""
+    found = _LISTEN.fullmatch(value) if isinstance(value, str) else None
+    return found is not None and int(found[2]) <= 65535
+
+
 def _one_of(*words: str) -> _Kind:
     return _Kind("one of " + ", ".join(f'"{word}"' for word in words), lambda value: value in words)
 
@@ -152,7 +195,15 @@ _ADDRESSES = _Kind(
     'a table of names and secret references, such as ops = { env = "OPS_URL" }',
     lambda value: isinstance(value, dict) and all(isinstance(each, dict | str) for each in value.values()),
 )
-_UNSEEN = (_REFERENCE, _STORE, _ADDRESSES)
+_REFERENCES = _Kind(
+    'a list of secret references, such as [{ env = "NAME" }]',
+    lambda value: isinstance(value, list) and bool(value) and all(isinstance(each, dict) for each in value),
+)
+_SENDERS = _Kind(
+    "a list of " + ", ".join(f'"{name}"' for name in SENDERS),
+    lambda value: _is_texts(value) and bool(value) and set(value) <= set(SENDERS),
+)
+_UNSEEN = (_REFERENCE, _REFERENCES, _STORE, _ADDRESSES)
 """What is wrong with these may be that a secret is written out."""
 
 _KINDS: Mapping[str, _Kind] = {
@@ -165,6 +216,7 @@ _KINDS: Mapping[str, _Kind] = {
     "vault_password_files": _TEXTS,
     "concurrency_level": _COUNT,
     "parallel_invocations": _COUNT,
+    "ssh_provider": _one_of("ssh", "ssh-threads", "ssh-native"),
     "ssh_user": _TEXT,
     "ssh_port": _PORT,
     "password": _REFERENCE,
@@ -184,6 +236,22 @@ _KINDS: Mapping[str, _Kind] = {
     "run_programs": _BOOLEAN,
     "store": _STORE,
     "git": _Kind("a table [git]", lambda value: isinstance(value, dict)),
+    "webhook": _Kind("a table, such as [webhook]", lambda value: isinstance(value, dict)),
+}
+_WEBHOOK_KINDS: Mapping[str, _Kind] = {
+    "listen": _Kind("an address and a port, such as 127.0.0.1:8080", _is_listen),
+    "path": _Kind(
+        f"a path such as /hooks/git, and not {HEALTH_PATH}",
+        lambda value: isinstance(value, str) and value != HEALTH_PATH and bool(_PATH.fullmatch(value)),
+    ),
+    "secrets": _REFERENCES,
+    "senders": _SENDERS,
+    "branch": _TEXT,
+    "repository": _TEXT,
+    "max_body": _Kind(
+        f"a number of bytes, 1 to {MOST_BODY}", lambda value: _is_int(value) and 1 <= value <= MOST_BODY
+    ),
+    "window": _SECONDS,
 }
 
 
@@ -213,7 +281,7 @@ def read_settings(text: str, file: str = FILE_NAME) -> Settings:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(_syntax_problem(text, file, error)) from None
-    problems = [problem for key in values if (problem := _check(key, values[key], text, file))]
+    problems = _check_all(values, text, file)
     if not problems and values.get("plain_secrets") != "allow":
         problems = _plain_addresses(values.get("notify", {}), text, file)
     remote = None
@@ -221,10 +289,22 @@ def read_settings(text: str, file: str = FILE_NAME) -> Settings:
         remote, problems = read_remote(values.pop("git"), _place("git", text, file))
     if problems:
         raise SettingsError(problems)
-    fixed: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
-    }
+    fixed = _fixed(values)
+    if "webhook" in fixed:
+        fixed["webhook"] = WebhookSettings(**_fixed(fixed["webhook"]))
     return Settings(**fixed, git=remote, file=file)
+
+
+def read_listen(text: str) -> tuple[str, int] | None:
+    """The host and the port of ``HOST:PORT``; None when it is none."""
+    if not _is_listen(text):
+        return None
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _fixed(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
 
 def _plain_addresses(addresses: Mapping[str, object], text: str, file: str) -> list[Problem]:
@@ -238,13 +318,21 @@ def _plain_addresses(addresses: Mapping[str, object], text: str, file: str) -> l
     ]
 
 
-def _check(key: str, value: object, text: str, file: str) -> Problem | None:
-    place = _place(key, text, file)
-    if key not in _KINDS:
-        return Problem(
-            f"unknown setting `{key}`", place, did_you_mean(key, _KINDS) or "see docs/settings.md", "settings"
-        )
-    kind = _KINDS[key]
+def _check_all(values: Mapping[str, Any], text: str, file: str) -> list[Problem]:
+    """What is wrong with any key, and with any key of a table."""
+    found = [_check(key, value, _KINDS, _place(key, text, file)) for key, value in values.items()]
+    webhook = values.get("webhook")
+    for key, value in webhook.items() if isinstance(webhook, dict) else ():
+        place = replace(_place(key, text, file, table="webhook"), source=None)  # may hold a secret
+        found.append(_check(key, value, _WEBHOOK_KINDS, place))
+    return [problem for problem in found if problem]
+
+
+def _check(key: str, value: object, kinds: Mapping[str, _Kind], place: Place) -> Problem | None:
+    if key not in kinds:
+        hint = did_you_mean(key, kinds) or "see docs/settings.md"
+        return Problem(f"unknown setting `{key}`", place, hint, "settings")
+    kind = kinds[key]
     if not kind.fits(value):
         if kind in _UNSEEN:
             place = replace(place, source=None)
@@ -252,13 +340,19 @@ def _check(key: str, value: object, text: str, file: str) -> Problem | None:
     return None
 
 
-def _place(key: str, text: str, file: str) -> Place:
-    """The line where `key` is set: TOML's parser keeps no positions."""
-    pattern = re.compile(rf"""^\s*(?:\[\s*)?["']?{re.escape(key)}["']?\s*[.=\]]""")
+def _place(key: str, text: str, file: str, table: str = "") -> Place:
+    """The line where `key` is set, of a table if it is one's: TOML's parser keeps no positions."""
+    name = rf"""["']?{re.escape(key)}["']?\s*[.=\]]"""
+    begin = rf"(?:{table}\s*\.\s*)?" if table else r"(?:\[\s*)?"
+    pattern = re.compile(rf"^\s*{begin}{name}")
+    inside = not table
     for number, line in enumerate(text.splitlines(), 1):
-        if pattern.match(line):
+        if table and line.lstrip().startswith("["):
+            inside = re.match(rf"\s*\[\s*{table}\s*\]", line) is not None
+        dotted = table and re.match(rf"\s*{table}\s*\.", line)
+        if (inside or dotted) and pattern.match(line):
             return Place(file, number, line.index(key) + 1, line)
-    return Place(file)
+    return _place(table, text, file) if table else Place(file)
 
 
 def _syntax_problem(text: str, file: str, error: tomllib.TOMLDecodeError) -> Problem:

@@ -16,6 +16,7 @@ from chargehand.connection import ConnectionSettings
 from chargehand.event import Stream
 from chargehand.provider import Ending, NotStarted, Provider, Session, Stop, Unreachable, Watcher
 from chargehand.script import RenderedScript
+from chargehand.strand import HUBS, Signal
 
 
 class FixedClock:
@@ -108,13 +109,17 @@ class ScriptedProvider:
         scripts: What ran, by address.
         settled: Addresses whose scripts' folders were let go.
         doors: How many were visited at once, and which sessions are still open.
+        strands: Whether one thread serves all hosts, or each has its own.
     """
 
-    def __init__(self, acts: Mapping[str, Act] | None = None, *, otherwise: Act | None = None) -> None:
+    def __init__(
+        self, acts: Mapping[str, Act] | None = None, *, otherwise: Act | None = None, strands: bool = True
+    ) -> None:
         self.visited: list[str] = []
         self.scripts: dict[str, list[RenderedScript]] = {}
         self.settled: list[str] = []
         self.doors = Doors()
+        self.strands = strands and HUBS
         self._acts = dict(acts or {})
         self._otherwise = otherwise or Act()
         self._lock = threading.Lock()
@@ -166,7 +171,7 @@ class _ScriptedSession:
 
     def close(self) -> None:
         self._leave()
-        time.sleep(self._act.parting_s)
+        Signal().wait(self._act.parting_s)
         self._provider.doors.count(closed=1)
 
     def _leave(self) -> None:
@@ -197,24 +202,20 @@ class _ScriptedSession:
 
     def _wait(self, script: RenderedScript, stop: Stop) -> str:
         """Let the script take its time; why it was stopped, if it was."""
-        act, change = self._act, threading.Condition()
-
-        def stopped() -> bool:
-            return stop.now if act.deaf else bool(stop.reason)
-
-        def over() -> bool:
-            return stopped() or (act.until is not None and bool(act.until.reason))
-
-        def wake() -> None:
-            with change:
-                change.notify_all()
-
+        act, change = self._act, Signal()
         for button in (stop, act.until):
             if button is not None:
-                button.listen(wake)
+                button.listen(change.set)
         endless = act.hang or act.until is not None
-        with change:
-            ended = change.wait_for(over, script.timeout_s if endless else act.takes_s)
-        if stopped():
-            return stop.reason
-        return "timed_out" if endless and not ended else ""
+        limit_s = script.timeout_s if endless else act.takes_s
+        end = None if limit_s is None else time.monotonic() + limit_s
+        while True:
+            change.clear()  # before the look: what comes after it ends the wait
+            if stop.now if act.deaf else stop.reason:
+                return stop.reason
+            if act.until is not None and act.until.reason:
+                return ""
+            left_s = None if end is None else max(0.0, end - time.monotonic())
+            if left_s == 0.0:
+                return "timed_out" if endless else ""
+            change.wait(left_s)

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from chargehand.errors import Place, Problem, did_you_mean
+from chargehand.errors import InvalidError, Place, Problem, did_you_mean
+from chargehand.push import check_pattern
 from chargehand.remote import SCHEMES, Remote, SignerRule, is_branch, is_path, refuse_url
 
 _RULE: Final = "settings"
@@ -132,4 +133,16 @@ def _check_together(table: Mapping[str, Any], place: Place) -> Sequence[Problem]
         for key in ("require", "signers", "since")
         if key in table and not keyed
     ]
-    return [Problem(message, place, rule=_RULE) for message in found]
+    patterns = [pattern for rule in table.get("signers", ()) for pattern in enumerate(rule["paths"])]
+    return [Problem(message, place, rule=_RULE) for message in found] + [
+        replace(problem, place=place) for number, each in patterns for problem in _pattern(each, number)
+    ]
+
+
+def _pattern(pattern: str, number: int) -> Sequence[Problem]:
+    """What is wrong with a pattern of paths."""
+    try:
+        check_pattern(pattern, first=not number)
+    except InvalidError as error:
+        return error.problems
+    return ()

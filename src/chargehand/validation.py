@@ -27,14 +27,14 @@ class Validation:
 
     Attributes:
         files: The files that were read.
-        jobs: How many jobs they hold.
+        jobs: The jobs they hold.
         rendered: How many scripts were rendered.
         invocations: Of the jobs that may run.
         problems: Errors and warnings, by file and line.
     """
 
     files: tuple[str, ...]
-    jobs: int = 0
+    jobs: tuple[Job, ...] = ()
     rendered: int = 0
     invocations: tuple[JobInvocation, ...] = ()
     problems: tuple[Problem, ...] = ()
@@ -114,7 +114,7 @@ def validate_files(
         problems += error.problems
     return Validation(
         files=tuple(map(str, files)),
-        jobs=len(jobs),
+        jobs=jobs,
         rendered=rendered,
         invocations=tuple(invocations),
         problems=in_order(problems),

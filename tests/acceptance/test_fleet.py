@@ -1,5 +1,7 @@
 """A fleet of real servers: every host has its result, and never more than asked for are at work at once."""
 
+import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -98,3 +100,21 @@ def test_no_host_is_lost_to_a_server_with_the_usual_limits(
         assert turned_away < 10, "one address is hardly ever asked for more than it takes"
     else:
         assert turned_away, "a server of many addresses is, and turned away none for good"
+
+
+def test_hosts_that_never_answer_keep_nobody_waiting(repository: Repository, sshd: Sshd) -> None:
+    """Those that take the connection and stay silent are given up when all others are long done."""
+    good = names(60)
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as tarpit:
+        mute = {"ansible_host": "127.0.0.1", "ansible_port": tarpit.getsockname()[1]}
+        silent = dict.fromkeys((f"a{number:02}" for number in range(8)), mute)
+        repository.settings(known_hosts_files=[str(sshd.known_hosts)])
+        repository.hosts({**silent, **{name: reached(sshd) for name in good}})
+        file = repository.job("true\n", parameters={"concurrency_control": {"concurrency_level": 16}})
+        answer = repository.chargehand("run", file, "-o", "ndjson")
+    ends = [
+        event for event in map(json.loads, answer.stdout.splitlines()) if event["type"] == "host_finished"
+    ]
+    assert answer.code == 6, answer.stderr
+    assert {end["host"] for end in ends[:60]} == set(good)
+    assert {end["host"]: end["status"] for end in ends[60:]} == dict.fromkeys(silent, "unreachable")

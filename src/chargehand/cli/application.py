@@ -32,7 +32,8 @@ Exit codes:
   0 ok  1 internal error  2 usage  3 invalid file, inventory or template
   4 no host matched  5 hosts failed or not started  6 hosts, or the tracked repository, unreachable
   7 both of 5 and 6
-  8 stopped by stop_after  9 timed out  11 skipped, the run before went on
+  8 stopped by stop_after  9 timed out  10 changes (--detailed-exitcode)
+  11 skipped, the run before went on
   12 more hosts than max_targets, or a commit that the policy refuses
   13 some outcome unknown  14 could not record
   130 interrupted  141 stdout was closed  143 terminated

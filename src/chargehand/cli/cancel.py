@@ -6,8 +6,9 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from chargehand.cli import screen
-from chargehand.cli.remembered import Remembered, now, remembered, result_of
+from chargehand.cli.remembered import now, result_of
 from chargehand.cli.requests import CancelRequest
+from chargehand.cli.writable import Writable, writable
 from chargehand.errors import NoHostMatchedError, UsageError
 from chargehand.inventory.pattern import Names, match_names
 from chargehand.report.history import clock_time, outcomes, status_words
@@ -26,7 +27,7 @@ EXIT_CODE: Final = 5
 
 def cancel(request: CancelRequest) -> int:
     """Cancel an invocation, and wait until it is over."""
-    with remembered() as past:
+    with writable() as past:
         number = past.find_id(request.id)
         stored = past.store.history.find(number, with_output=False)
         _check_open(stored, past)
@@ -43,14 +44,14 @@ def cancel(request: CancelRequest) -> int:
         return _wait(number, names, past)
 
 
-def _check_open(stored: Stored, past: Remembered) -> None:
+def _check_open(stored: Stored, past: Writable) -> None:
     record = stored.record
     if record.state == "stopped":
         when = "" if record.ended_at is None else f" at {clock_time(record.ended_at, past.zone)}"
         raise UsageError(f"{record.id} could not be cancelled: it ended{when} ({status_words(record)})")
 
 
-def _chosen(stored: Stored, limit: str, past: Remembered) -> Sequence[str]:
+def _chosen(stored: Stored, limit: str, past: Writable) -> Sequence[str]:
     """Names of the hosts of the run that a limit means and that are not done.
 
     Raises:
@@ -73,7 +74,7 @@ def _chosen(stored: Stored, limit: str, past: Remembered) -> Sequence[str]:
     return names
 
 
-def _call_off(number: int, past: Remembered) -> bool:
+def _call_off(number: int, past: Writable) -> bool:
     """End what nobody has taken up yet; whether that worked."""
     return past.store.invocations.fail(
         number,
@@ -85,12 +86,12 @@ def _call_off(number: int, past: Remembered) -> bool:
     )
 
 
-def _is_left(stored: Stored, past: Remembered) -> bool:
+def _is_left(stored: Stored, past: Writable) -> bool:
     """Whether whoever carried it out is gone."""
     return stored.runner_id is not None and not past.store.runners.is_alive(stored.runner_id)
 
 
-def _finish_for(stored: Stored, names: Collection[str] | None, past: Remembered) -> int:
+def _finish_for(stored: Stored, names: Collection[str] | None, past: Writable) -> int:
     """Cancel the hosts that wait, in place of a runner that is gone; the others must be asked."""
     number, invocations = stored.record.id, past.store.invocations
     with past.store.runners.register(past.state) as runner:
@@ -126,7 +127,7 @@ def _never_run(share: StoredShare) -> Outcome:
     return Outcome(share_id=share.id, token=None, result=result)
 
 
-def _wait(number: int, names: Collection[str] | None, past: Remembered) -> int:
+def _wait(number: int, names: Collection[str] | None, past: Writable) -> int:
     """Wait until it is over, or those hosts are, telling how it goes."""
     told = -1
     while True:
@@ -144,7 +145,7 @@ def _wait(number: int, names: Collection[str] | None, past: Remembered) -> int:
         time.sleep(PAUSE_S)
 
 
-def _tell_end(stored: Stored, past: Remembered, *, whole: bool = True) -> int:
+def _tell_end(stored: Stored, past: Writable, *, whole: bool = True) -> int:
     """Say what came of it.
 
     Raises:

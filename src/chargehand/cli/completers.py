@@ -10,6 +10,7 @@ from click.shell_completion import CompletionItem
 from chargehand.cli.remembered import remembered
 from chargehand.errors import ChargehandError
 from chargehand.layout import find_root
+from chargehand.past.logics import KnownLogics
 from chargehand.project import Project
 from chargehand.report.escape import escape_line
 from chargehand.report.history import status_words
@@ -50,7 +51,7 @@ def invocations(_ctx: click.Context, incomplete: str) -> list[CompletionItem]:
     """Ids of the newest invocations, with what they were."""
     try:
         with remembered() as past:
-            records = past.store.history.page(limit=_NEWEST).records
+            records = past.history.page(limit=_NEWEST).records
     except ChargehandError:
         return []
     return [
@@ -65,7 +66,7 @@ def invocation_hosts(ctx: click.Context, incomplete: str) -> list[CompletionItem
     try:
         with remembered() as past:
             number = past.find_id(str(ctx.params.get("id") or "last"))
-            shares = past.store.history.find(number, with_output=False).shares
+            shares = past.history.find(number, with_output=False).shares
     except ChargehandError:
         return []
     return _matching((share.host_name for share in shares), incomplete)
@@ -75,7 +76,7 @@ def recurring_logics(_ctx: click.Context, incomplete: str) -> list[CompletionIte
     """What a recurring logic is called."""
     try:
         with remembered() as past:
-            logics = past.store.logics.all()
+            logics = KnownLogics(past.source).all()
     except ChargehandError:
         return []
     return _matching((logic.purpose or logic.job_name or str(logic.id) for logic in logics), incomplete)

@@ -14,7 +14,7 @@ def diff(request: DiffRequest) -> int:
     """Compare two invocations."""
     with remembered() as past:
         before, after = (
-            past.store.history.find(past.find_id(word)).record for word in (request.before, request.after)
+            past.history.find(past.find_id(word)).record for word in (request.before, request.after)
         )
     if request.host is not None:
         _check_host(request.host, before, after)

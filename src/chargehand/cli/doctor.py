@@ -15,6 +15,7 @@ import click
 from chargehand.blackout import Calendars
 from chargehand.cli import screen
 from chargehand.cli.opening import open_project
+from chargehand.cli.receiving import rules_of
 from chargehand.cli.requests import DoctorRequest
 from chargehand.compose import name_calendars, read_wishes
 from chargehand.doctor import Finding, Verdict, examine_machine
@@ -76,6 +77,8 @@ def _extras(project: Project) -> list[Finding]:
             found.append(_look("blackout", lambda: _calendars(project, jobs)))
         if project.settings.notify or any(job.has("notify") for job in jobs):
             found.append(_look("notify", lambda: _recipients(project, jobs)))
+        if project.settings.webhook.listen or project.settings.webhook.secrets:
+            found.append(_look("webhook", lambda: _webhook(project)))
         return found
     return []
 
@@ -97,6 +100,14 @@ def _recipients(project: Project, jobs: Sequence[Job]) -> str:
     if not wishes:
         return "nobody is told by any job"
     return ", ".join(f"{name} by {_scheme(project.look_up(wishes[name].to))}" for name in sorted(wishes))
+
+
+def _webhook(project: Project) -> str:
+    """How many secrets deliveries may be signed with."""
+    missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
+    if missing:
+        raise UsageError(f"{missing[0]} is missing: pip install 'chargehand[server]'")
+    return screen.count(len(rules_of(project).secrets), "secret")
 
 
 def _scheme(url: Secret) -> str:

@@ -9,12 +9,12 @@ from typing import Final
 from chargehand.cli import screen
 from chargehand.cli.remembered import Remembered, now, remembered, result_of
 from chargehand.cli.requests import HistoryRequest, ShowRequest
+from chargehand.past import Page, Stored
+from chargehand.past.runsearch import RunSearch
 from chargehand.report.history import HEADS, base_document, index_document, page, row
 from chargehand.report.invocation import document, dumps
 from chargehand.search import compile_with
 from chargehand.search.resultfields import result_fields
-from chargehand.store import Page, Stored
-from chargehand.store.runsearch import RunSearch
 
 AT_ONCE: Final = 500
 
@@ -23,7 +23,7 @@ def list_invocations(request: HistoryRequest) -> int:
     """List invocations, the newest first."""
     query = _query(request)
     with remembered() as past:
-        search = past.store.history.search(query, caller=getpass.getuser(), now=now(), time_zone=past.zone)
+        search = past.history.search(query, caller=getpass.getuser(), now=now(), time_zone=past.zone)
         for warning in search.warnings:
             screen.note_problem(warning)
         pages = _pages(past, search, request)
@@ -40,7 +40,7 @@ def list_invocations(request: HistoryRequest) -> int:
 def show(request: ShowRequest) -> int:
     """Show one invocation."""
     with remembered() as past:
-        stored = past.store.history.find(past.find_id(request.id))
+        stored = past.history.find(past.find_id(request.id))
         if request.hosts is not None:
             stored = _narrowed(stored, request.hosts, past)
         if request.output == "json":
@@ -59,7 +59,7 @@ def _pages(past: Remembered, search: RunSearch, request: HistoryRequest) -> Iter
     left = sys.maxsize if request.every else request.limit
     clause = search.clause if _query(request) else None
     while True:
-        found = past.store.history.page(clause, limit=min(left, AT_ONCE), oldest_first=request.oldest_first)
+        found = past.history.page(clause, limit=min(left, AT_ONCE), oldest_first=request.oldest_first)
         yield found
         left -= len(found.records)
         if not left or len(found.records) < AT_ONCE:

@@ -124,7 +124,7 @@ def launch() -> list[click.Parameter]:
             metavar="USER",
             help="Effective user. Beats the job; refused where the template is not overridable.",
         ),
-        output("text", "json", "ndjson"),
+        output("text", "json", "ndjson", "junit"),
         click.Option(["-v", "--verbose"], is_flag=True, help="Tell every line as hosts print it, on stderr."),
         click.Option(["--list-hosts"], is_flag=True, help="Print the hosts, in order, and stop."),
     ]

@@ -1,5 +1,6 @@
 """``chargehand output``: what scripts printed, of a run that is over or goes on."""
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -10,10 +11,11 @@ from chargehand.cli.remembered import Remembered, now, remembered
 from chargehand.cli.requests import OutputRequest
 from chargehand.errors import UsageError
 from chargehand.event import Stream
+from chargehand.past import Stored, StoredChunk
+from chargehand.report.forge import Forge, forge_of
 from chargehand.report.history import Account, status_words
 from chargehand.report.listening import Gaps, NamedLines, Sizes, WholeText, left_out
 from chargehand.result import HostResult
-from chargehand.store import Stored, StoredChunk
 
 PAUSE_S: Final = 0.25
 UNKNOWN: Final = 13
@@ -26,7 +28,7 @@ def output(request: OutputRequest) -> int:
     """Print what was printed; with ``--follow`` until the run ends, and end as it did."""
     with remembered() as past:
         number = past.find_id(request.id)
-        stored = past.store.history.find(number, with_output=False)
+        stored = past.history.find(number, with_output=False)
         heard = _Heard(past, number, _streams(request), request.host)
         if request.raw:
             heard.hand_on(_only_host(stored, request))
@@ -34,9 +36,12 @@ def output(request: OutputRequest) -> int:
         single = request.host is not None or len(stored.shares) == 1
         teller = (WholeText if single else NamedLines)(timestamps=request.timestamps)
         if request.follow:
-            return _follow(past, heard, teller, number)
+            code = _follow(past, heard, teller, number)
+            heard.finish()
+            return code
         heard.tell(teller)
         heard.end(teller, stored)
+        heard.finish()
         _note_state(past.account(stored))
     return 0
 
@@ -52,24 +57,39 @@ class _Heard:
     """
 
     def __init__(self, past: Remembered, number: int, streams: tuple[Stream, ...], host: str | None) -> None:
-        self._history = past.store.history
+        self._history = past.history
         self._number = number
         self._streams = streams
         self._host = host
         self._known: dict[str, int] = {}
         self._ended: set[str] = set()
+        self._forge = forge_of(os.environ)
+        self._unwritten = ""
 
     def tell(self, teller: WholeText | NamedLines) -> None:
         """Tell what is new."""
         for chunk in self._new():
-            _write(teller.feed(chunk))
+            self._write(teller.feed(chunk))
 
     def end(self, teller: WholeText | NamedLines, stored: Stored) -> None:
         """Tell what is left of hosts that are done."""
         for result in self._done(stored):
             if result.host not in self._ended:
                 self._ended.add(result.host)
-                _write(teller.end(result.host, self._sizes(result), now()))
+                self._write(teller.end(result.host, self._sizes(result), now()))
+
+    def finish(self) -> None:
+        """Write what waits for the end of its line."""
+        sys.stdout.write(self._forge.inert(self._unwritten))
+        self._unwritten = ""
+
+    def _write(self, text: str) -> None:
+        """Write text; where the log obeys lines only whole ones, for a part may look harmless."""
+        text = self._unwritten + text
+        cut = text.rfind("\n") + 1 if self._forge is Forge.GITHUB else len(text)
+        self._unwritten = text[cut:]
+        if cut:
+            sys.stdout.write(self._forge.inert(text[:cut]))
 
     def hand_on(self, stored: Stored) -> None:
         """The bytes as they are: of one stream to stdout, of both each to its own."""
@@ -104,7 +124,7 @@ def _follow(past: Remembered, heard: _Heard, teller: WholeText | NamedLines, num
     """Tell of a run until it ends; its exit code."""
     waited = False
     while True:
-        stored = past.store.history.find(number, with_output=False)
+        stored = past.history.find(number, with_output=False)
         account = past.account(stored)
         # Asked before the output is read: what a run printed is in the store before it is over.
         heard.tell(teller)
@@ -148,8 +168,3 @@ def _only_host(stored: Stored, request: OutputRequest) -> Stored:
 def _note_state(account: Account) -> None:
     if account.record.state != "stopped":
         screen.note(f"{account.record.id} is {status_words(account.record)}")
-
-
-def _write(text: str) -> None:
-    if text:
-        sys.stdout.write(text)

@@ -3,26 +3,31 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
-from zoneinfo import ZoneInfo
 
 from chargehand.cli import screen
+from chargehand.cli.changes import show_change
 from chargehand.cli.opening import open_project
 from chargehand.cli.overrides import override
 from chargehand.cli.requests import PlanRequest, RenderRequest, SelectionRequest
 from chargehand.errors import UsageError
 from chargehand.hostset import fold
 from chargehand.inventory import Programs
-from chargehand.invocation import JobInvocation, Recurrence
+from chargehand.invocation import JobInvocation
 from chargehand.plan import Plan, Selection
 from chargehand.project import Project
-from chargehand.recurrence import occurrences
 from chargehand.share import TemplateInvocation
 
 _NEXT_RUNS = 5
 
 
 def plan(request: PlanRequest) -> int:
-    """Show what the jobs of some files would do."""
+    """Show what the jobs of some files would do, or what a change of them would do."""
+    if request.before is not None or request.after is not None:
+        return show_change(request)
+    if not request.files:
+        raise UsageError("name a job file, or revisions by --from and --to")
+    if request.output == "markdown" or request.branch is not None or request.detailed_exitcode:
+        raise UsageError("-o markdown, --branch and --detailed-exitcode need --from or --to")
     project = _project(request)
     plans = make_plans(project, request.files, request)
     show_plans(project, plans, request.output)
@@ -124,20 +129,7 @@ def _effective_users(plan: Plan) -> set[str]:
 
 def next_runs(invocation: JobInvocation, now: datetime, most: int = _NEXT_RUNS) -> Iterator[str]:
     """When a recurring invocation runs next, as the clocks of its job show it."""
-    if invocation.recurrence is None:
-        return
-    begin = max(now, invocation.scheduling.start_at or now) if invocation.scheduling else now
-    zone = ZoneInfo(invocation.recurrence.time_zone)
-    for at in islice(_occurrences(invocation.recurrence, zone, begin), most):
-        yield at.astimezone(zone).isoformat()
-
-
-def _occurrences(recurrence: Recurrence, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
-    """As many as the recurrence has left by its end time and number of iterations."""
-    for at in islice(occurrences(recurrence.cron_line, zone, after), recurrence.max_iteration):
-        if recurrence.end_time is not None and at >= recurrence.end_time:
-            return
-        yield at
+    return (at.isoformat() for at in islice(invocation.next_starts(now), most))
 
 
 def _groups(plan: Plan) -> list[tuple[list[str], TemplateInvocation]]:

@@ -5,8 +5,9 @@ from datetime import timedelta
 from typing import Final
 
 from chargehand.cli import screen
-from chargehand.cli.remembered import now, remembered
+from chargehand.cli.remembered import now
 from chargehand.cli.requests import PruneRequest
+from chargehand.cli.writable import writable
 from chargehand.errors import UsageError
 from chargehand.moment import MomentError, parse_duration
 
@@ -20,7 +21,7 @@ def prune(request: PruneRequest) -> int:
         raise UsageError("what may go? give --older-than 90d, --keep 1000 or --max-size 2GB")
     older_than = None if request.older_than is None else now() - _age(request.older_than)
     max_bytes = None if request.max_size is None else read_size(request.max_size)
-    with remembered() as past:
+    with writable() as past:
         invocations = past.store.invocations
         if request.dry_run:
             count = len(invocations.prunable(keep=request.keep, older_than=older_than, max_bytes=max_bytes))

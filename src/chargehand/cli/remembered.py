@@ -1,4 +1,4 @@
-"""The history of the project of the current folder, opened without loading the rest of the project."""
+"""The history of the project of the current folder, read without loading the rest of the project."""
 
 import os
 import re
@@ -12,10 +12,11 @@ from chargehand.address import store_address
 from chargehand.errors import UsageError
 from chargehand.layout import find_root, state_folder
 from chargehand.moment import find_zone
+from chargehand.past import History, Source, Stored, StoredShare, open_past
+from chargehand.past.runners import KnownRunners
 from chargehand.report.history import Account
 from chargehand.result import HostResult, Status
 from chargehand.settings import load_settings
-from chargehand.store import Store, Stored, StoredShare, open_store
 
 _LAST = re.compile(r"last(?:-(\d{1,9}))?", re.ASCII)
 _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
@@ -26,13 +27,13 @@ class Remembered:
     """A history, and how its times are told.
 
     Attributes:
-        store: Open.
-        state: The folder of what this machine keeps.
+        history: To be read.
+        source: Where it is read from.
         zone: The project's time zone, or UTC.
     """
 
-    store: Store
-    state: Path
+    history: History
+    source: Source
     zone: tzinfo
 
     def find_id(self, word: str) -> int:
@@ -46,7 +47,7 @@ class Remembered:
         back = _LAST.fullmatch(word)
         if back is None:
             raise UsageError(f"`{word}` is no id of an invocation: give a number, `last`, -1, -2, ...")
-        found = self.store.history.page(None, limit=1, offset=int(back[1] or 0)).records
+        found = self.history.page(None, limit=1, offset=int(back[1] or 0)).records
         if not found:
             raise UsageError(f"there is no invocation `{word}`: `chargehand list` shows those there are")
         return found[0].id
@@ -58,7 +59,7 @@ class Remembered:
             exit_code=stored.exit_code,
             states={share.host_name: share.state for share in stored.shares if share.state != "stopped"},
             alive=stored.record.state in ("planned", "running")
-            and self.store.runners.is_alive(stored.runner_id),
+            and KnownRunners(self.source).is_alive(stored.runner_id),
             cancelling=stored.cancel_requested,
             now=now(),
             zone=self.zone,
@@ -73,12 +74,40 @@ def remembered() -> Iterator[Remembered]:
         StoreError: It cannot be opened.
         SettingsError: The project's chargehand.toml is refused.
     """
+    place = find_place()
+    with open_past(place.address, state=place.state, clock=now) as past:
+        yield Remembered(history=past.history, source=past.source, zone=place.zone)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryPlace:
+    """Where the history of the project of the current folder is.
+
+    Attributes:
+        address: As `open_store` takes it.
+        state: The folder of what this machine keeps.
+        zone: The project's time zone, or UTC.
+    """
+
+    address: str
+    state: Path
+    zone: tzinfo
+
+
+def find_place() -> HistoryPlace:
+    """Where it is.
+
+    Raises:
+        SettingsError: The project's chargehand.toml is refused.
+        UsageError: Nothing is recorded.
+    """
     root = find_root(Path())
     settings = load_settings(root)
-    state = state_folder(root)
-    zone = find_zone(settings.time_zone) if settings.time_zone else UTC
-    with open_store(store_address(settings, root, os.environ), state=state, clock=now) as store:
-        yield Remembered(store=store, state=state, zone=zone)
+    return HistoryPlace(
+        address=store_address(settings, root, os.environ),
+        state=state_folder(root),
+        zone=find_zone(settings.time_zone) if settings.time_zone else UTC,
+    )
 
 
 def result_of(share: StoredShare) -> HostResult:

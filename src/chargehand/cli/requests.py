@@ -34,7 +34,7 @@ class LaunchRequest(InventoryRequest):
     private_key: Path | None
     become: bool
     become_user: str | None
-    output: Literal["text", "json", "ndjson"]
+    output: Literal["text", "json", "ndjson", "junit"]
     verbose: bool
     list_hosts: bool
 
@@ -70,18 +70,22 @@ class ValidateRequest(InventoryRequest):
     """``chargehand validate``."""
 
     files: tuple[str, ...]
-    format: Literal["text", "json", "github", "sarif", "junit"]
+    format: Literal["auto", "text", "json", "github", "sarif", "junit", "codequality"]
     every_host: bool
     run_programs: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlanRequest(SelectionRequest):
-    """``chargehand plan``."""
+    """``chargehand plan``; with `before` or `after`, of a change."""
 
     files: tuple[str, ...]
-    output: Literal["text", "json"]
+    output: Literal["text", "json", "markdown"]
     run_programs: bool
+    before: str | None
+    after: str | None
+    branch: str | None
+    detailed_exitcode: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,10 +233,11 @@ class TickRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class ServeRequest:
-    """``chargehand serve``; both in seconds."""
+    """``chargehand serve``; times in seconds, and where webhooks are heard, if not where the setting says."""
 
     interval: float
     grace: float
+    listen: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,7 +266,7 @@ class ResumeRequest(InventoryRequest):
     ask_pass: bool
     ask_become_pass: bool
     private_key: Path | None
-    output: Literal["text", "json", "ndjson"]
+    output: Literal["text", "json", "ndjson", "junit"]
     verbose: bool
 
 

@@ -19,7 +19,9 @@ from chargehand.rerun import OUTCOMES, Repetition, Wish
 def rerun(request: RerunRequest) -> int:
     """Run an invocation again, on exactly the hosts that are asked for."""
     with closing(open_project(request)) as project:
-        number = Remembered(store=project.store, state=project.state, zone=UTC).find_id(request.id)
+        number = Remembered(history=project.store.history, source=project.store.source, zone=UTC).find_id(
+            request.id
+        )
         wish = Wish(
             parts=frozenset(part for part in OUTCOMES if getattr(request, part)),
             recorded=request.recorded,

@@ -17,7 +17,9 @@ from chargehand.rerun import Wish, parts_of
 def resume(request: ResumeRequest) -> int:
     """Finish an invocation whose runner died, or ask again about hosts whose end is unknown."""
     with closing(open_project(request)) as project:
-        number = Remembered(store=project.store, state=project.state, zone=UTC).find_id(request.id)
+        number = Remembered(history=project.store.history, source=project.store.source, zone=UTC).find_id(
+            request.id
+        )
         stored = project.store.history.find(number, with_output=False)
         if is_over(stored):
             screen.note(f"invocation {number} is over: nothing is left to do, and nobody to be asked")
@@ -35,7 +37,14 @@ def resume(request: ResumeRequest) -> int:
         code = telling.follow(
             number,
             project.now,
-            partial(project.resume, number, wish, changed=request.changed, prompt=ask),
+            partial(
+                project.resume,
+                number,
+                wish,
+                changed=request.changed,
+                prompt=ask,
+                on_prepared=telling.mask,
+            ),
             lambda ended: rerun_of(
                 number, parts_of({each.status for each in ended.result.results}), stored.launch
             ),

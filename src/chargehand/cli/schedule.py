@@ -1,6 +1,5 @@
-"""``chargehand schedule``: what recurs - when it ran, when it runs next, and who has a hand on it."""
+"""``chargehand schedule list`` and ``next``: what recurs, when it ran, and when it runs next."""
 
-import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,21 +12,16 @@ from zoneinfo import ZoneInfo
 from chargehand.blackout import NO_BLACKOUT, Blackout, Calendars
 from chargehand.cli import screen
 from chargehand.cli.remembered import Remembered, now, remembered
-from chargehand.cli.requests import (
-    PauseRequest,
-    RecurringLogicRequest,
-    ScheduleListRequest,
-    ScheduleNextRequest,
-)
+from chargehand.cli.requests import ScheduleListRequest, ScheduleNextRequest
 from chargehand.compose import name_calendars
 from chargehand.document import load
-from chargehand.errors import InvalidError, UsageError
+from chargehand.errors import InvalidError
 from chargehand.job import read_jobs
 from chargehand.layout import find_root, state_folder
-from chargehand.moment import MomentError, parse_moment
+from chargehand.past.logics import KnownLogics
 from chargehand.recurrence import in_words, read_cron_line
 from chargehand.recurring import RecurringLogic, upcoming_starts
-from chargehand.settings import Settings, load_settings
+from chargehand.settings import load_settings
 from chargehand.trees import Trees
 
 _HEADS = ("ID", "STATE", "NEXT", "LAST", "RUNS", "JOB", "WHEN", "NOTE")
@@ -53,7 +47,7 @@ class Start:
 def list_logics(request: ScheduleListRequest) -> int:
     """List the recurring logics."""
     with _plans() as plans:
-        logics = plans.past.store.logics.all()
+        logics = KnownLogics(plans.past.source).all()
         if request.output == "json":
             screen.say_json([_document(logic, plans) for logic in logics])
         elif logics:
@@ -70,45 +64,10 @@ def show_next(request: ScheduleNextRequest) -> int:
         if request.output == "json":
             screen.say_json([_start(each) for each in starts])
         elif starts:
-            rows = [(_local(each.at, each.logic, plans), _called(each)) for each in starts]
+            rows = [(local(each.at, each.logic, plans), _called(each)) for each in starts]
             screen.say_table(("STARTS", "JOB"), rows)
         else:
             screen.note("nothing is to start")
-    return 0
-
-
-def pause(request: PauseRequest) -> int:
-    """Pause a recurring logic."""
-    with _plans() as plans:
-        until = None if request.until is None else _until(request.until, plans)
-        reason = request.reason or f"paused by {getpass.getuser()}"
-        logic = plans.past.store.logics.find(request.which)
-        logic = plans.past.store.logics.change(logic.id, lambda each: each.paused(reason, until), now())
-        screen.say(f"{_name(logic)} is paused" + (f" until {_local(until, logic, plans)}" if until else ""))
-    return 0
-
-
-def resume(request: RecurringLogicRequest) -> int:
-    """Let a recurring logic go on."""
-    with _plans() as plans:
-        logic = plans.past.store.logics.find(request.which)
-        moment = now()
-        logic = plans.past.store.logics.change(logic.id, lambda each: each.resumed(moment), moment)
-        upcoming = plans.next_of(logic)
-        then = f"its next run is at {_local(upcoming, logic, plans)}" if upcoming else "it has no run left"
-        screen.say(f"{_name(logic)} is active; {then}")
-    return 0
-
-
-def cancel(request: RecurringLogicRequest) -> int:
-    """Cancel a recurring logic."""
-    with _plans() as plans:
-        logic = plans.past.store.logics.find(request.which)
-        if logic.state == "cancelled":
-            raise UsageError(f"{_name(logic)} is cancelled already: {logic.reason}")
-        reason = f"cancelled by {getpass.getuser()}"
-        logic = plans.past.store.logics.change(logic.id, lambda each: each.ended(reason), now())
-        screen.say(f"{_name(logic)} is cancelled")
     return 0
 
 
@@ -116,14 +75,16 @@ class Plans:
     """What is to start of a project, as far as store, settings and calendars say.
 
     Attributes:
-        past: The store.
+        past: The history.
     """
 
-    def __init__(self, past: Remembered, root: Path, settings: Settings) -> None:
+    def __init__(self, past: Remembered, root: Path) -> None:
         self.past = past
-        self._root = root
-        self._calendars = Calendars(root)
-        self._settings = settings
+        self._settings = load_settings(root)
+        remote = self._settings.git
+        tree = Trees(state_folder(root), remote.path).current() if remote else None
+        self._root = tree.root if tree else root
+        self._calendars = Calendars(self._root)
         self._blackouts: dict[tuple[str, int], Blackout] = {}
 
     def starts(self, logic: RecurringLogic) -> Iterator[datetime]:
@@ -159,41 +120,28 @@ class Plans:
 
 @contextmanager
 def _plans() -> Iterator[Plans]:
-    root = find_root(Path())
-    settings = load_settings(root)
-    tree = Trees(state_folder(root), settings.git.path).current() if settings.git else None
     with remembered() as past:
-        yield Plans(past, tree.root if tree else root, settings)
+        yield Plans(past, find_root(Path()))
 
 
 def _starts(plans: Plans) -> Iterator[Start]:
     """Every start that is to come, in order, endless when something recurs for ever."""
-    store = plans.past.store
-    keys = {each.id: each.schedule_key for each in store.logics.appointments()}
+    logics = KnownLogics(plans.past.source)
+    keys = {each.id: each.schedule_key for each in logics.appointments()}
     own = sorted(
         (
             Start(at=each.start_at, invocation_id=each.id, key=keys.get(each.id, ""))
-            for each in store.history.unfinished()
+            for each in plans.past.history.unfinished()
             if each.state == "scheduled" and each.logic_id is None and each.start_at is not None
         ),
         key=lambda start: start.at,
     )
-    recurring = (_starts_of(logic, plans) for logic in store.logics.all())
+    recurring = (_starts_of(logic, plans) for logic in logics.all())
     yield from merge(own, *recurring, key=lambda start: start.at)
 
 
 def _starts_of(logic: RecurringLogic, plans: Plans) -> Iterator[Start]:
     return (Start(at=at, logic=logic, key=logic.key) for at in plans.starts(logic))
-
-
-def _until(text: str, plans: Plans) -> datetime:
-    try:
-        until = parse_moment(text, plans.past.zone)
-    except MomentError as error:
-        raise UsageError(f"--until: {error}") from None
-    if until <= now():
-        raise UsageError(f"--until: {text} is in the past")
-    return until
 
 
 def _row(logic: RecurringLogic, plans: Plans) -> list[str]:
@@ -202,10 +150,10 @@ def _row(logic: RecurringLogic, plans: Plans) -> list[str]:
     return [
         str(logic.id),
         logic.state,
-        _local(upcoming, logic, plans) if upcoming else "-",
-        _local(last, logic, plans) if last else "-",
+        local(upcoming, logic, plans) if upcoming else "-",
+        local(last, logic, plans) if last else "-",
         runs,
-        _title(logic),
+        title(logic),
         _words(logic),
         logic.reason or "",
     ]
@@ -220,19 +168,16 @@ def _words(logic: RecurringLogic) -> str:
     return words if logic.time_zone == "UTC" else f"{words} ({logic.time_zone})"
 
 
-def _title(logic: RecurringLogic) -> str:
+def title(logic: RecurringLogic) -> str:
+    """What people call it."""
     return logic.purpose or logic.job_name or logic.key
 
 
-def _name(logic: RecurringLogic) -> str:
-    return f"`{_title(logic)}`"
-
-
 def _called(start: Start) -> str:
-    return _title(start.logic) if start.logic else start.key
+    return title(start.logic) if start.logic else start.key
 
 
-def _local(moment: datetime, logic: RecurringLogic | None, plans: Plans) -> str:
+def local(moment: datetime, logic: RecurringLogic | None, plans: Plans) -> str:
     """A moment as the clocks of the job show it; by those of the project when its zone is gone."""
     zone = plans.past.zone
     if logic is not None:

@@ -5,12 +5,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import click
 
 from chargehand.errors import Problem
 from chargehand.report.escape import escape, escape_bytes, escape_line
+from chargehand.report.forge import forge_of
 from chargehand.report.invocation import dumps
 
 STDOUT_CLOSED = 141
@@ -18,12 +19,23 @@ STDOUT_CLOSED = 141
 
 def say(text: str) -> None:
     """A result, as a line of its own on stdout."""
-    click.echo(escape(text))
+    click.echo(safe(text))
 
 
 def say_text(text: str) -> None:
     """A result of several lines, as it is written."""
-    click.echo(escape(text), nl=False)
+    click.echo(safe(text), nl=False)
+
+
+def say_report(text: str) -> None:
+    """A document on stdout, in a format that says itself what is safe in it."""
+    click.echo(text)
+
+
+def say_styled(text: str, style: Mapping[str, Any]) -> None:
+    """A line of a result, as `click.style` shows it; plain by an empty style."""
+    safe = escape(text)
+    click.echo(click.style(safe, **style) if style else safe, color=True)
 
 
 def say_json(value: object) -> None:
@@ -42,7 +54,12 @@ def say_bytes(content: bytes) -> None:
 def say_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Rows under their heads."""
     for line in table([heads, *rows]):
-        click.echo(line)
+        click.echo(forge_of(os.environ).inert(line))
+
+
+def safe(text: str) -> str:
+    """`text` with nothing in it that a terminal obeys, or the log of a pipeline."""
+    return forge_of(os.environ).inert(escape(text))
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -57,12 +74,12 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def note(text: str) -> None:
     """Anything that is not the result: a line on stderr."""
-    click.echo(escape(text), err=True)
+    click.echo(safe(text), err=True)
 
 
 def note_problem(problem: Problem) -> None:
     """A problem on stderr, its severity in colour."""
-    text = escape(from_here(problem).text())
+    text = safe(from_here(problem).text())
     if colour_wanted(sys.stderr, os.environ):
         shade = "red" if problem.severity == "error" else "yellow"
         text = text.replace(
@@ -83,12 +100,19 @@ def colour_wanted(stream: IO[str], environ: Mapping[str, str]) -> bool:
     return stream.isatty() and environ.get("TERM") != "dumb"
 
 
-def from_here(problem: Problem) -> Problem:
-    """The problem with its file as seen from the current folder, when it lies there."""
+def from_here(problem: Problem, root: Path | None = None) -> Problem:
+    """The problem with its file as seen from `root`, the current folder, when it lies there."""
     place = problem.place
-    if place is None or not Path(place.file).is_relative_to(Path.cwd()):
-        return problem
-    return replace(problem, place=replace(place, file=str(Path(place.file).relative_to(Path.cwd()))))
+    return problem if place is None else replace(problem, place=replace(place, file=seen(place.file, root)))
+
+
+def seen(file: str, root: Path | None = None) -> str:
+    """A file as seen from `root`, the current folder, when it lies there."""
+    here = Path.cwd()
+    path = Path(os.path.normpath(here / file))
+    if root in (None, here):
+        return str(path.relative_to(here)) if Path(file).is_absolute() and path.is_relative_to(here) else file
+    return str(path.relative_to(root)) if path.exists() and path.is_relative_to(root) else file
 
 
 def tally(problems: Sequence[Problem]) -> str:

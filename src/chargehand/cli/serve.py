@@ -2,24 +2,28 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from typing import Final
 
 from chargehand.cli import screen, supervisor
+from chargehand.cli.receiving import receiving, rules_of
 from chargehand.cli.requests import ServeRequest, TickRequest
 from chargehand.cli.sync import tell
-from chargehand.errors import SettingsError, StoreError
+from chargehand.errors import InvalidError, StoreError
 from chargehand.project import Project
 from chargehand.recurring import SKIPPED
 from chargehand.runner import utc_now
 from chargehand.scaffold.service import GRACE_S
 from chargehand.scheduler import Departure, Pass, Rounds, Scheduler
-from chargehand.settings import load_settings
+from chargehand.settings import Settings, load_settings
 from chargehand.tracking import Follower, Synced, is_due, sync
+from chargehand.webhook import Hint
 
 _WORST: Final = (1, 14, 13, 7, 5, 6, 8, 9, 3, 12, 4, 2)
 """Exit codes of runs, the worst first; of several runs the worst is told."""
+_STUCK_S: Final = 60.0
+"""A pass that takes longer is not at work any more."""
 
 
 def tick(_request: TickRequest) -> int:
@@ -49,14 +53,15 @@ def serve(request: ServeRequest) -> int:
 
         def reload() -> None:
             try:
-                settings = load_settings(project.home)
-                scheduler.take_settings(project.reloaded(settings=settings))
-                follower.take_settings(project.reloaded(settings=settings))
-            except SettingsError as error:
+                fresh = project.reloaded(settings=load_settings(project.home))
+                if receiver:
+                    receiver.take_rules(rules_of(fresh))
+                scheduler.take_settings(fresh)
+                follower.take_settings(fresh)
+            except InvalidError as error:
                 screen.note(f"{error}\nchargehand.toml is refused: going on with the settings of before")
             else:
-                moved = settings.store != project.settings.store
-                kept = "; the store stays what it is until `serve` is started anew" if moved else ""
+                kept = _kept(project.settings, fresh.settings)
                 screen.note(f"chargehand.toml is read again{kept}")
                 rounds.call()
 
@@ -68,18 +73,26 @@ def serve(request: ServeRequest) -> int:
             tell(project, synced, screen.note)
             rounds.call()
 
-        with _scheduler(project, call=lambda: rounds.call()) as scheduler:  # noqa: PLW0108 - made below
+        def nudge(_: Hint) -> None:
+            follower.nudge("webhook")
+            rounds.call()
+
+        with (
+            _scheduler(project, call=lambda: rounds.call()) as scheduler,  # noqa: PLW0108 - made below
+            ExitStack() as beside,
+        ):
             rounds = Rounds(make_pass, interval_s=request.interval, clock=utc_now)
-            follower = Follower(project, heard=heard, tell=screen.note)
-            with (
-                Departure(
-                    scheduler, grace_s=request.grace, tell=screen.note, end=end, reload=reload
-                ) as departure,
-                follower,
-            ):
+            follower = beside.enter_context(Follower(project, heard=heard, tell=screen.note))
+            receiver = beside.enter_context(
+                receiving(project, request.listen, nudge=nudge, is_alive=lambda: rounds.silence_s < _STUCK_S)
+            )
+            with Departure(
+                scheduler, grace_s=request.grace, tell=screen.note, end=end, reload=reload
+            ) as departure:
                 screen.note(f"serving {project.home.resolve()} from {project.store.name}")
                 supervisor.tell(os.environ, "READY=1")
                 rounds.go()
+                beside.close()
                 scheduler.wait()
             screen.note("ended")
         return departure.exit_code
@@ -91,6 +104,17 @@ def _sync(project: Project) -> int:
     if remote is None or remote.suspended or not is_due(project):
         return 0
     return tell(project, sync(project), screen.note)
+
+
+def _kept(before: Settings, now: Settings) -> str:
+    """What does not change while `serve` runs, though the settings would have it otherwise."""
+    moved = {
+        "the store stays what it is": now.store != before.store,
+        "webhooks are heard where they were": (now.webhook.listen, now.webhook.path)
+        != (before.webhook.listen, before.webhook.path),
+    }
+    words = " and ".join(word for word, has in moved.items() if has)
+    return f"; {words} until `serve` is started anew" if words else ""
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Protocol
 from chargehand.cli import screen
 from chargehand.cli.interruption import Interruption
 from chargehand.cli.lognotices import LogNotices
+from chargehand.cli.pipeline import add_summary, mask, set_outputs
 from chargehand.cli.requests import LaunchRequest, ResumeRequest
 from chargehand.errors import Problem, StoreError
 from chargehand.event import Notice, Observer
@@ -22,10 +24,12 @@ from chargehand.project import Project
 from chargehand.provenance import Launch, Provenance
 from chargehand.recording import Book
 from chargehand.report.backlog import Backlog
-from chargehand.report.invocation import InvocationRecord, Json, document, dumps
+from chargehand.report.forge import forge_of
+from chargehand.report.invocation import InvocationRecord, document, dumps
+from chargehand.report.junit import ran
 from chargehand.report.ndjson import EventWriter
 from chargehand.report.plain import PlainDisplay
-from chargehand.report.recap import recap
+from chargehand.report.recap import outcome, recap, tally
 from chargehand.report.terminal import Display, display_for
 from chargehand.rerun import parts_of
 from chargehand.result import Status
@@ -73,7 +77,9 @@ class Telling:
         self._output = request.output
         self._verbosity = int(request.verbose)
         self._rerun = rerun
-        self._documents: list[Json] = []
+        self._records: list[InvocationRecord] = []
+        self._statuses = Counter[Status]()
+        self._number: int | None = None
         self._stdout_closed = False
         self._warned: set[Problem] = set()
 
@@ -84,8 +90,13 @@ class Telling:
                 self._warned.add(problem)
                 screen.note_problem(problem)
 
+    def mask(self, plan: Plan) -> None:
+        """See to it that no log of a pipeline shows a secret of a plan."""
+        mask({secret for share in plan.template_invocations for secret in share.secrets}, os.environ)
+
     def run(self, project: Project, plan: Plan, launch: Launch, provenance: Provenance | None = None) -> int:
         """Carry one plan out and tell of it; its exit code."""
+        self.mask(plan)
         if window := plan.invocation.blackout.at(project.now()):
             screen.note(f"warning: nothing starts by itself during `{window}`; by hand it does")
         try:
@@ -129,9 +140,10 @@ class Telling:
             ended = carry_out(observers=told, on_start=interruption.watch)
         self.interrupted = interruption.exit_code if interruption.number else 0
         if self._output == "text":
-            self._write(f"{recap(ended.result, rerun=again(ended))}")
-        elif self._output == "json":
-            self._documents.append(document(ended.record))
+            self._write(recap(ended.result, rerun=again(ended), forge=forge_of(os.environ)))
+        self._remember(ended.record)
+        title = f"{ended.record.description}: {tally(ended.result)}"
+        add_summary(title, outcome(ended.result), os.environ)
         if ended.unrecorded:
             screen.note(f"chargehand: {ended.unrecorded}")
         return self.interrupted or ended.exit_code
@@ -151,19 +163,42 @@ class Telling:
 
     def put_off(self, record: InvocationRecord, line: str) -> None:
         """Tell of an invocation that is not run now."""
-        if self._output == "json":
-            self._documents.append(document(record))
-        elif self._output == "text":
-            self._write(f"{line}\n")
-        else:
+        self._remember(record)
+        if self._output == "text":
+            self._write(f"{screen.safe(line)}\n")
+        elif self._output != "json":
             screen.note(line)
 
     def close(self, code: int) -> int:
         """Tell what is told only at the end; the exit code of everything."""
         if self._output == "json":
-            one = len(self._documents) == 1
-            self._write(dumps(self._documents[0] if one else self._documents) + "\n")
-        return code or (screen.STDOUT_CLOSED if self._stdout_closed else 0)
+            documents = [document(record) for record in self._records]
+            self._write(dumps(documents[0] if len(documents) == 1 else documents) + "\n")
+        elif self._output == "junit":
+            self._write(ran(self._records) + "\n")
+        code = code or (screen.STDOUT_CLOSED if self._stdout_closed else 0)
+        set_outputs(self._outputs(code), os.environ)
+        return code
+
+    def _remember(self, record: InvocationRecord) -> None:
+        """Keep what is told at the end, and no output that is not."""
+        self._number = record.id or self._number
+        self._statuses.update(result.status for result in record.results)
+        if self._output in ("json", "junit"):
+            self._records.append(record)
+
+    def _outputs(self, code: int) -> dict[str, int | None]:
+        """What later steps of a pipeline may ask: of all jobs together, and the id of the last."""
+        count = self._statuses
+        return {
+            "run_id": self._number,
+            "exit_code": code,
+            "total": count.total(),
+            "succeeded": count[Status.SUCCEEDED],
+            "failed": count[Status.FAILED] + count[Status.TIMED_OUT] + count[Status.NOT_STARTED],
+            "unreachable": count[Status.UNREACHABLE],
+            "unknown": count[Status.UNKNOWN],
+        }
 
     def _display(self) -> Display:
         """How it goes, on stderr; no live region where events are written to the same terminal."""

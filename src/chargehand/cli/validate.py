@@ -1,46 +1,88 @@
 """``chargehand validate``."""
 
 import os
-from datetime import datetime
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 from chargehand.cli import screen
 from chargehand.cli.opening import open_project
+from chargehand.cli.pipeline import add_summary, sources_root
 from chargehand.cli.plan import next_runs
 from chargehand.cli.requests import ValidateRequest
 from chargehand.errors import InvalidError
 from chargehand.invocation import JobInvocation, Recurrence
 from chargehand.recurrence import in_words
 from chargehand.report.annotations import annotate
+from chargehand.report.escape import escape
+from chargehand.report.forge import Forge, forge_of
+from chargehand.report.junit import CheckedFile, CheckedJob
+from chargehand.validation import Validation
 
 _NEXT_RUNS: Final = 3
 
 
 def validate(request: ValidateRequest) -> int:
     """Check files and report every problem in the format asked for."""
-    project = open_project(request)
-    validation = project.validate(
-        request.files or None, run_programs=request.run_programs, every_host=request.every_host
-    )
-    if request.format != "text":
-        report = annotate(
-            [screen.from_here(problem) for problem in validation.problems],
-            [os.path.relpath(file) for file in validation.files],
-            request.format,
-        )
-        if report:
-            screen.say(report)
-    else:
+    validation = _validation(request)
+    counted = _counted(validation)
+    form = _format(request, os.environ)
+    if form == "text":
         for problem in validation.problems:
             screen.note_problem(problem)
         for invocation in validation.invocations:
             if invocation.recurrence is not None:
-                screen.say(_recurring(invocation, invocation.recurrence, project.now()))
-        files, jobs = screen.count(len(validation.files), "file"), screen.count(validation.jobs, "job")
-        scripts = screen.count(validation.rendered, "script")
-        screen.say(f"{files}, {jobs}, {scripts} rendered: {screen.tally(validation.problems)}")
-    failed = any(problem.severity == "error" for problem in validation.problems)
-    return InvalidError.exit_code if failed else 0
+                screen.say(_recurring(invocation, invocation.recurrence, datetime.now(UTC)))
+        screen.say(counted)
+    else:
+        _report(validation, form, sources_root(os.environ))
+        screen.note(counted)
+    told = "".join(f"{escape(screen.from_here(problem).text())}\n" for problem in validation.problems)
+    title = f"chargehand validate: {screen.tally(validation.problems)}"
+    add_summary(title, f"{told}{counted}\n", os.environ)
+    return 0 if validation.ok else InvalidError.exit_code
+
+
+def _validation(request: ValidateRequest) -> Validation:
+    """What is found; a project that cannot be opened is a finding like any other."""
+    try:
+        return open_project(request).validate(
+            request.files or None, run_programs=request.run_programs, every_host=request.every_host
+        )
+    except InvalidError as error:
+        return Validation(files=(), problems=error.problems)
+
+
+def _format(request: ValidateRequest, environ: Mapping[str, str]) -> str:
+    """The format asked for; where none is, annotations for GitHub and text for everybody else."""
+    if request.format != "auto":
+        return request.format
+    return "github" if forge_of(environ) is Forge.GITHUB else "text"
+
+
+def _report(validation: Validation, form: str, root: Path) -> None:
+    """The problems on stdout, their files as seen from `root`."""
+    problems = [screen.from_here(problem, root) for problem in validation.problems]
+    report = annotate(problems, _checked_files(validation, root), form)
+    if report:
+        screen.say_report(report)
+
+
+def _checked_files(validation: Validation, root: Path) -> list[CheckedFile]:
+    jobs: defaultdict[str, list[CheckedJob]] = defaultdict(list)
+    for job in validation.jobs:
+        label = job.text("name") or f"job {int(job.root[0]) + 1 if job.root else 1}"
+        jobs[job.document.file].append(CheckedJob(label=label, line=job.place().line))
+    return [CheckedFile(path=screen.seen(file, root), jobs=tuple(jobs[file])) for file in validation.files]
+
+
+def _counted(validation: Validation) -> str:
+    """``2 files, 3 jobs, 8 scripts rendered: 1 warning``."""
+    files, jobs = screen.count(len(validation.files), "file"), screen.count(len(validation.jobs), "job")
+    scripts = screen.count(validation.rendered, "script")
+    return f"{files}, {jobs}, {scripts} rendered: {screen.tally(validation.problems)}"
 
 
 def _recurring(invocation: JobInvocation, recurrence: Recurrence, now: datetime) -> str:

@@ -19,6 +19,7 @@ from chargehand.compose.timing import (
     compose_timing,
     compose_zone,
 )
+from chargehand.compose.trigger import compose_push
 from chargehand.errors import InvocationError
 from chargehand.invocation import JobInvocation, Secrets
 from chargehand.job import Job
@@ -64,7 +65,7 @@ def compose(
     recurrence, scheduling = compose_timing(findings, zone, now, overrides)
     punctuality, limits = compose_punctuality(findings), compose_limits(findings, overrides)
     blackout, wishes = compose_blackout(findings, catalogue, zone), compose_wishes(findings, settings)
-    template = _template(findings, templates)
+    push, template = compose_push(findings), _template(findings, templates)
     _check_seen(findings, template, location, organization)
     declared = (findings.attempt(lambda: templates.inputs_of(template)) if template else None) or ()
     plain_secrets = settings.plain_secrets == "allow"
@@ -90,6 +91,7 @@ def compose(
         scheduling=scheduling,
         punctuality=punctuality,
         blackout=blackout,
+        push=push,
         notify=wishes,
         limits=limits,
         execution_timeout_interval=timeout or template.execution_timeout_interval,

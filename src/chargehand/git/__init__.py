@@ -3,7 +3,7 @@
 from chargehand.git.command import GitError
 from chargehand.git.credential import Credential
 from chargehand.git.files import Exported, export, is_commit
-from chargehand.git.head import Head, read_head
+from chargehand.git.head import Head, find_commit, list_files, read_branch, read_head
 from chargehand.git.mirror import Mirror
 from chargehand.git.signature import Keys, Signature, open_keys
 
@@ -16,7 +16,10 @@ __all__ = [
     "Mirror",
     "Signature",
     "export",
+    "find_commit",
     "is_commit",
+    "list_files",
     "open_keys",
+    "read_branch",
     "read_head",
 ]

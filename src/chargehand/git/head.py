@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chargehand.git.command import Git, GitError
+from chargehand.git.files import is_commit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,53 @@ def read_head(root: Path, *, environ: Mapping[str, str] = os.environ) -> Head | 
         return Head(commit=commit, dirty=_is_dirty(git))
     except GitError as error:
         return Head(commit=commit, reason=str(error))
+
+
+def find_commit(root: Path, revision: str, *, environ: Mapping[str, str] = os.environ) -> str:
+    """The full name of the commit that a revision means.
+
+    Args:
+        root: The project's folder.
+        revision: As git reads it: a commit, branch or tag, ``HEAD~2``, ``main@{yesterday}``.
+        environ: Where git is found, and what it is started with.
+
+    Raises:
+        GitError: It means no commit here, or could be taken for an option.
+    """
+    shown = "".join(char if char.isprintable() else "?" for char in revision)[:200]
+    if not revision or revision.startswith("-") or shown != revision:
+        raise GitError(f"`{shown}` is no name of a revision")
+    try:
+        git = Git(root.resolve(), environ)
+        commit = git.text("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
+    except GitError as error:
+        raise GitError(f"`{shown}` is no commit of this repository ({error})") from None
+    if not is_commit(commit):
+        raise GitError(f"`{shown}` is not one commit")
+    return commit
+
+
+def read_branch(root: Path, *, environ: Mapping[str, str] = os.environ) -> str | None:
+    """The branch that is checked out; None when none is, or when there is no git."""
+    try:
+        return Git(root.resolve(), environ).text("symbolic-ref", "--short", "HEAD") or None
+    except GitError:
+        return None
+
+
+def list_files(root: Path, *, environ: Mapping[str, str] = os.environ) -> frozenset[str]:
+    """The files of a project that are, or would be, in its next commit, relative to it.
+
+    Args:
+        root: The project's folder; only what lies below it, without the state folder and ignored files.
+        environ: Where git is found, and what it is started with.
+
+    Raises:
+        GitError: It is in no git repository.
+    """
+    words = ("--cached", "--others", "--exclude-standard", "--", ".", ":(exclude).chargehand")
+    listed = os.fsdecode(Git(root.resolve(), environ).run(("ls-files", "-z", *words)).stdout)
+    return frozenset(filter(None, listed.split("\0")))
 
 
 def _is_dirty(git: Git) -> bool:

@@ -174,7 +174,7 @@ def _read_settings(
     timeout = pick("connecttimeout", read(_TIMEOUT, read_seconds), read_seconds)
     return replace(
         defaults,
-        provider=read(_CONNECTION, _read_provider) or other.provider,
+        provider="local" if read(_CONNECTION, _read_provider) == "local" else other.provider,
         address=read(_ADDRESS, read_address) or _name_as_address(name, values),
         port=pick("port", read(_PORT, read_port), read_port) or other.port,
         user=user or other.user,

@@ -13,6 +13,7 @@ from chargehand.event import Stream
 from chargehand.failpoint import reach
 from chargehand.recording.excerpt import Excerpt
 from chargehand.store.entry import Chunk, Entry, Outcome
+from chargehand.strand import Condition, Signal
 
 FLUSH_S: Final = 0.25
 """How long output may wait to be written down."""
@@ -31,7 +32,7 @@ class Ticket:
     __slots__ = ("_accepted", "_known")
 
     def __init__(self) -> None:
-        self._known = threading.Event()
+        self._known = Signal()
         self._accepted = False
 
     def tell(self, *, accepted: bool) -> None:
@@ -90,8 +91,8 @@ class Scribe:
         self._flush_at = math.inf
         self._pulse_at = monotonic() + PULSE_S
         lock = threading.Lock()
-        self._work = threading.Condition(lock)
-        self._room = threading.Condition(lock)
+        self._work = Condition(lock)
+        self._room = Condition(lock)
         self._thread = threading.Thread(target=self._run, name="chargehand-scribe", daemon=True)
 
     def start(self) -> None:

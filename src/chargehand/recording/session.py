@@ -29,6 +29,7 @@ class RecordedProvider:
     """A provider; its sessions have the intent in the store before a script, the outcome before `settle`."""
 
     def __init__(self, provider: Provider, writer: Writer) -> None:
+        self.strands = provider.strands
         self._provider = provider
         self._writer = writer
 
@@ -69,7 +70,7 @@ class _RecordedSession:
 class _PatientWatcher:
     """Lets a host wait that prints faster than can be written down.
 
-    It is the session's own thread that waits here, holding nothing that another host needs.
+    It is the session's own thread, or strand, that waits here, holding nothing that another host needs.
     """
 
     def __init__(self, watcher: Watcher, writer: Writer) -> None:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from chargehand.evidence import Finding, conclude, inquiry, read_evidence, removal
+from chargehand.past import Stored, StoredShare
 from chargehand.recovery.errands import Errands
 from chargehand.result import CapturedOutput, HostResult, Status
 from chargehand.share import TemplateInvocation
 from chargehand.store import Store
 from chargehand.store.entry import Entry, Outcome, Settled
-from chargehand.store.values import Stored, StoredShare
 
 _REVISABLE = frozenset(("still-runs", "not-asked"))
 """Codes of what was learned from a host and may be another thing tomorrow."""

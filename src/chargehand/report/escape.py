@@ -35,8 +35,8 @@ def escape_line(text: str) -> str:
 
 
 def escape_json(text: str) -> str:
-    """JSON text that means the same, with every character a terminal obeys in JSON's own escape."""
-    return text.translate(_JSON_TABLE)
+    """JSON text that means the same, with what a terminal or GitHub's runner obeys in JSON's own escape."""
+    return text.translate(_JSON_TABLE).replace("##[", "#\\u0023[")
 
 
 def escape_bytes(chunk: bytes) -> str:

@@ -6,6 +6,7 @@ from typing import Final, TextIO
 
 from chargehand.event import Event, HostFinished, HostOutput, Notice, RunFinished, Stream
 from chargehand.report.escape import escape, escape_line
+from chargehand.report.forge import Forge
 from chargehand.report.lines import LineReader
 from chargehand.report.progress import Progress
 from chargehand.report.recap import span
@@ -46,6 +47,7 @@ class PlainDisplay:
         verbosity: From 1, every line hosts print and every host that ends.
         silence_s: The longest time without a line.
         progress: Where the run stands.
+        forge: Whose log the stream is.
     """
 
     def __init__(
@@ -55,8 +57,10 @@ class PlainDisplay:
         verbosity: int = 0,
         silence_s: float = SILENCE_S,
         progress: Progress | None = None,
+        forge: Forge = Forge.NONE,
     ) -> None:
         self._stream = stream
+        self._forge = forge
         self._verbosity = verbosity
         self._silence_s = silence_s
         self._progress = progress or Progress()
@@ -90,7 +94,7 @@ class PlainDisplay:
     def _say(self, lines: list[str]) -> None:
         if lines:
             self._words += 1
-            self._stream.write("".join(f"{line}\n" for line in lines))
+            self._stream.write(self._forge.inert("".join(f"{line}\n" for line in lines)))
             self._stream.flush()
             self._spoken.notify_all()
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from chargehand.hostset import fold
 from chargehand.report.escape import escape, escape_line
+from chargehand.report.forge import Forge
 from chargehand.result import CapturedOutput, HostResult, JobResult, Status
 
 MAX_LINES: Final = 400
@@ -44,15 +45,32 @@ class Group:
     result: HostResult
 
 
-def recap(result: JobResult, *, rerun: Callable[[Sequence[str]], str] | None = None) -> str:
+def recap(
+    result: JobResult, *, rerun: Callable[[Sequence[str]], str] | None = None, forge: Forge = Forge.NONE
+) -> str:
     """The whole text: outputs, failures, counts, and how to run again what did not succeed.
 
     Args:
         result: What the run came to.
         rerun: Gives the command that runs the job again on some hosts, by their names.
+        forge: Whose log it is for; it folds the outputs where that can be.
     """
-    parts = [outputs(result.results), failures(result.results), counts(result), _advice(result, rerun)]
+    printed = forge.inert(outputs(result.results))
+    if printed:
+        printed = forge.folded("What hosts printed", printed, result.started_at, result.ended_at)
+    parts = [printed, *map(forge.inert, (outcome(result), _advice(result, rerun)))]
     return "\n".join(part for part in parts if part)
+
+
+def outcome(result: JobResult) -> str:
+    """Who did not succeed, and the counts."""
+    return "\n".join(part for part in (failures(result.results), counts(result)) if part)
+
+
+def tally(result: JobResult) -> str:
+    """``10 succeeded, 2 failed``."""
+    found = (f"{result.counts[status]} {_words(status)}" for status in _ORDER if result.counts[status])
+    return ", ".join(found) or "nothing to do"
 
 
 def outputs(results: Iterable[HostResult]) -> str:
@@ -92,10 +110,9 @@ def counts(result: JobResult) -> str:
     width = max((len(words) for words, *_ in rows), default=0)
     digits = max((len(count) for _, count, _ in rows), default=0)
     table = "".join(f"{words:<{width}}  {count:>{digits}}  {names}\n" for words, count, names in rows)
-    summary = ", ".join(f"{count} {words}" for words, count, _ in rows) or "nothing to do"
     took = span((result.ended_at - result.started_at).total_seconds())
     total = len(result.results)
-    return f"{table}total {total} {'host' if total == 1 else 'hosts'} in {took}: {summary}\n"
+    return f"{table}total {total} {'host' if total == 1 else 'hosts'} in {took}: {tally(result)}\n"
 
 
 def span(seconds: float) -> str:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from chargehand.event import Event
 from chargehand.report.escape import escape_line
+from chargehand.report.forge import forge_of
 from chargehand.report.plain import SILENCE_S, OutputLines, PlainDisplay, told
 from chargehand.report.progress import Progress
 from chargehand.report.recap import span
@@ -43,7 +44,7 @@ def display_for(
     """
     if stream.isatty() and environ.get("TERM") not in (None, "", "dumb") and not environ.get("CI"):
         return LiveDisplay(stream, environ, verbosity=verbosity)
-    return PlainDisplay(stream, verbosity=verbosity, silence_s=silence_s)
+    return PlainDisplay(stream, verbosity=verbosity, silence_s=silence_s, forge=forge_of(environ))
 
 
 class LiveDisplay:

@@ -1,10 +1,11 @@
-"""Crew: the threads of a run, and the hosts they are at."""
+"""Crew: who serves the hosts of a run, and the hosts they are at."""
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from chargehand.event import HostConnecting, HostFinished, Stream
@@ -19,6 +20,7 @@ from chargehand.runner.tally import Tally
 from chargehand.runner.visit import Visit, defect, unreachable, untouched
 from chargehand.runner.watch import STREAMS, Watch
 from chargehand.share import TemplateInvocation
+from chargehand.strand import Hub
 
 STACK_BYTES = 512 * 1024
 """For each thread, so that a thousand of them fit into little memory."""
@@ -46,7 +48,7 @@ class Orders:
 
 
 class Crew:
-    """The threads of a run, and the hosts they are at.
+    """Who serves the hosts of a run, and the hosts they are at.
 
     Attributes:
         stopped: Why hosts that waited got no turn, though nobody stopped the run: ``stop_after`` or what
@@ -65,12 +67,28 @@ class Crew:
         self._withdrawn: set[str] = set()
         self._lock = threading.Lock()
 
-    def start(self, threads: int, gone: Callable[[], None]) -> int:
-        """Start so many threads, or as many as the system allows; `gone` is called as each ends."""
+    def start(self, slots: int, gone: Callable[[], None]) -> int:
+        """Let so many hosts have their turns at once, or as many as the system allows.
+
+        One thread serves all of them when every provider allows it; else each slot has a thread.
+
+        Args:
+            slots: As the line has.
+            gone: Called as each thread ends.
+
+        Returns:
+            How many threads there are.
+        """
+        in_strands = all(provider.strands for provider in self._orders.providers.values())
+        one, each = self._serve_in_strands, self._serve_all
+        works: list[Callable[[int], None]] = [one] if in_strands else [each] * slots
         with _stack_size(STACK_BYTES):
-            for number in range(threads):
+            for number, work in enumerate(works):
                 thread = threading.Thread(
-                    target=self._work, args=(gone,), name=f"chargehand-{number}", daemon=True
+                    target=_until_gone,
+                    args=(partial(work, slots), gone),
+                    name=f"chargehand-{number}",
+                    daemon=True,
                 )
                 try:
                     thread.start()
@@ -79,7 +97,7 @@ class Crew:
                         raise
                     self._herald.notice(f"the system allows only {number} threads: fewer hosts run at once")
                     return number
-        return threads
+        return len(works)
 
     def finish(self, result: HostResult) -> None:
         """A host is done."""
@@ -137,12 +155,18 @@ class Crew:
             visit = visits.get(share.host)
             self.finish(visit.abandon(why) if visit else untouched(share, abandoned(why, reached=True)))
 
-    def _work(self, gone: Callable[[], None]) -> None:
-        try:
-            while (turn := self._line.take()) is not None:
-                self._serve(turn)
-        finally:
-            gone()
+    def _serve_in_strands(self, slots: int) -> None:
+        with closing(Hub()) as hub:
+            for _ in range(slots):
+                hub.spawn(self._serve_all)
+            hub.run()
+            for provider in self._orders.providers.values():
+                hub.spawn(provider.close)  # what hosts shared was made by strands of this hub
+            hub.run()
+
+    def _serve_all(self, _slots: int = 1) -> None:
+        while (turn := self._line.take()) is not None:
+            self._serve(turn)
 
     def _serve(self, turn: Turn) -> None:
         """Take one turn; whatever we do wrong meets its host and nobody else."""
@@ -216,6 +240,13 @@ class Crew:
         else:
             remark = f"not tried again: {outcome.reason}"
             self.finish(unreachable(turn.share, turn.trouble, turn.attempt - 1, remark))
+
+
+def _until_gone(work: Callable[[], None], gone: Callable[[], None]) -> None:
+    try:
+        work()
+    finally:
+        gone()
 
 
 @contextmanager

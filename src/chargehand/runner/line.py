@@ -1,13 +1,13 @@
 """Line: hosts waiting for their turn - in order, at most so many at once, wave after wave."""
 
 import heapq
-import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from chargehand.provider import Unreachable
 from chargehand.share import TemplateInvocation
+from chargehand.strand import Condition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class Line:
 
     Whoever takes a turn holds one of the slots until it leaves, and somebody waiting gets the slot at
     that instant. A wave begins when everybody of the one before has left. Safe to use from
-    many threads.
+    many threads and strands.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Line:
         self._rejoined = 0
         self._wave_at = monotonic()
         self._open = True
-        self._change = threading.Condition()
+        self._change = Condition()
 
     def take(self) -> Turn | None:
         """Wait for a turn and a slot; None when nobody will get a turn any more."""

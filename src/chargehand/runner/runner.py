@@ -1,7 +1,7 @@
 """Runner: runs rendered scripts on hosts - in order, at most so many at once, and stops when told to.
 
-One host's trouble is a `HostResult`; it never reaches another host. The threads of a `Crew` take turns
-from a `Line`; the thread that called `Runner.run` only waits: for the end, for the deadline, for `stop`.
+One host's trouble is a `HostResult`; it never reaches another host. The strands or threads of a `Crew` take
+turns from a `Line`; the thread that called `Runner.run` only waits: for the end, a deadline, or `stop`.
 """
 
 import math
@@ -136,13 +136,13 @@ class Runner:
         providers = self._open_providers(ready)
         started_at = self._clock()
         self._herald.tell(RunStarted(at=started_at, hosts=tuple(share.host for share in shares)))
-        crew, threads = self._hire(ready, tally, providers, len(shares))
+        crew, slots = self._hire(ready, tally, providers, len(shares))
         try:
             for share in shares:
                 if share.trouble is not None:
                     outcome = Outcome(Status.NOT_STARTED, share.trouble.code, share.trouble.reason)
                     crew.finish(untouched(share, outcome))
-            stopped = self._conduct(crew, threads)
+            stopped = self._conduct(crew, slots)
         except BaseException:  # KeyboardInterrupt, where nobody calls `stop` instead
             crew.halt(CANCELLED)
             raise
@@ -169,7 +169,7 @@ class Runner:
     def _hire(
         self, ready: Sequence[TemplateInvocation], tally: Tally, providers: dict[str, Provider], total: int
     ) -> tuple[Crew, int]:
-        """A crew for the hosts that can be run on, and how many threads it needs."""
+        """A crew for the hosts that can be run on, and how many hosts it is at together."""
         wanted = min(self._concurrency, len(ready))
         slots = affordable(wanted)
         if slots < wanted:
@@ -188,7 +188,7 @@ class Runner:
         )
         return Crew(line, tally, self._herald, orders), slots
 
-    def _conduct(self, crew: Crew, threads: int) -> str:
+    def _conduct(self, crew: Crew, slots: int) -> str:
         """Wait until every thread is gone or left behind; why the run was stopped, if it was."""
         while not self._news.empty():  # said before it began
             early = self._news.get()
@@ -198,7 +198,7 @@ class Runner:
         why, halted, limit = "", False, math.inf
         if self._limits.deadline_s is not None:
             limit = self._monotonic() + self._limits.deadline_s
-        alive = crew.start(threads, lambda: self._news.put(_ThreadGone()))
+        alive = crew.start(slots, lambda: self._news.put(_ThreadGone()))
         while alive:
             news = self._hear(limit)
             if isinstance(news, _ThreadGone):

@@ -57,6 +57,12 @@ class Rounds:
         self._monotonic = monotonic
         self._calls: SimpleQueue[bool] = SimpleQueue()
         self._ended = False
+        self._awake_at = monotonic()
+
+    @property
+    def silence_s(self) -> float:
+        """Seconds since it last did something; more than a pass can take when one is stuck."""
+        return self._monotonic() - self._awake_at
 
     def call(self) -> None:
         """Have a pass made soon; from any thread and from a signal handler."""
@@ -77,7 +83,8 @@ class Rounds:
         """Sleep until something is due, somebody calls, or the interval is over."""
         until = self._monotonic() + self._interval_s
         while not self._ended:
-            step_s = sleep_s(self._clock(), due, until - self._monotonic())
+            self._awake_at = self._monotonic()
+            step_s = sleep_s(self._clock(), due, until - self._awake_at)
             try:
                 self._calls.get(timeout=step_s)
             except Empty:

@@ -16,6 +16,7 @@ from typing import Final, Self
 
 from chargehand.errors import ChargehandError, StoreError
 from chargehand.layout import PLAYBOOKS
+from chargehand.past import Unfinished
 from chargehand.project import Project
 from chargehand.reconcile import reconcile
 from chargehand.recurring import Action, RecurringLogic, next_occurrence
@@ -25,7 +26,6 @@ from chargehand.scheduler.errand import Errand
 from chargehand.scheduler.rounds import is_sane
 from chargehand.scheduler.stamps import Stamps, stamps_of
 from chargehand.store.logics import Decided
-from chargehand.store.values import Unfinished
 
 TAKEN_OVER_WITHIN: Final = timedelta(days=1)
 """What a runner left longer ago goes on only when a person says so."""

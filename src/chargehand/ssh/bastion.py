@@ -4,14 +4,16 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 
-import paramiko
 from paramiko.ssh_exception import ChannelException, SSHException
 
 from chargehand.connection import ConnectionSettings
 from chargehand.provider import Unreachable
 from chargehand.ssh.interrupt import Interrupt
+from chargehand.ssh.line import ChannelLine
 from chargehand.ssh.link import Link
+from chargehand.strand import Signal, begin
 
 CHANNELS = (
     10  # hosts on one connection: as many as sshd's MaxSessions allows, for servers that count them all
@@ -51,7 +53,7 @@ class Lease:
         """The jump host, for people."""
         return self._link.title
 
-    def channel(self, address: str, port: int, timeout_s: float) -> paramiko.Channel:
+    def channel(self, address: str, port: int, timeout_s: float) -> ChannelLine:
         """A connection from the jump host to a host behind it.
 
         Raises:
@@ -60,7 +62,7 @@ class Lease:
         behind = f"{address} port {port}"
         try:
             transport = self._link.transport
-            return transport.open_orderly("direct-tcpip", target=(address, port), timeout_s=timeout_s)
+            channel = transport.open_orderly("direct-tcpip", target=(address, port), timeout_s=timeout_s)
         except ChannelException as error:
             if error.code == CONNECT_FAILED:
                 words = f"jump host {self.title} cannot connect to {behind}"
@@ -73,6 +75,7 @@ class Lease:
                 raise Unreachable("jump-timeout", words, again=True) from None
             words = f"jump host {self.title}: {self._link.ending(error)}"
             raise Unreachable("jump-connection-lost", words, again=True) from None
+        return ChannelLine(channel)
 
     def give_back(self) -> None:
         """Another host may have the place."""
@@ -89,13 +92,13 @@ class Bastions:
         self._closed = False
 
     def lease(self, settings: ConnectionSettings, interrupt: Interrupt) -> Lease:
-        """A place on a connection to that jump host, made in a thread of its own if need be.
+        """A place on a connection to that jump host, made beside the caller if need be.
 
         Raises:
             Unreachable: It cannot be reached; the code is its own with ``jump-`` before it.
         """
         span = self._span(settings)
-        arrived = threading.Event()
+        arrived = Signal()
         span.link.add_done_callback(lambda _: arrived.set())
         try:
             with interrupt.calling(arrived.set):
@@ -129,7 +132,7 @@ class Bastions:
                 span = _Span()
                 spans.append(span)
                 name = f"chargehand-jump {settings.address}"
-                threading.Thread(target=self._connect, args=(span, settings), name=name, daemon=True).start()
+                begin(partial(self._connect, span, settings), name)
             span.hosts += 1
             return span
 

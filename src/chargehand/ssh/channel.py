@@ -1,20 +1,21 @@
 """SshChannel: one command on one host, over one channel of an SSH connection."""
 
-import threading
 import time
 
 import paramiko
 from paramiko.ssh_exception import ChannelException, SSHException
 
 from chargehand.provider import NotStarted
+from chargehand.ssh.line import Room
 from chargehand.ssh.link import Link
 from chargehand.start.channel import ConnectionLost, Received
+from chargehand.strand import Signal
 
 READ_BYTES = 1 << 18
 UNANSWERED = 3
 
 
-class _Stir(threading.Event):
+class _Stir(Signal):
     """Wakes the reader. paramiko would clear it whenever one of the two streams is empty; only we may."""
 
     def clear(self) -> None:
@@ -23,18 +24,6 @@ class _Stir(threading.Event):
     def reset(self) -> None:
         """What `clear` does elsewhere."""
         super().clear()
-
-
-class _Room(threading.Condition):
-    """paramiko's condition for room to send in, telling the reader too."""
-
-    def __init__(self, lock: threading.Lock, stir: _Stir) -> None:
-        super().__init__(lock)
-        self._stir = stir
-
-    def notify_all(self) -> None:
-        super().notify_all()
-        self._stir.set()
 
 
 class SshChannel:
@@ -49,7 +38,7 @@ class SshChannel:
         self._woken = False
         self._stir = _Stir()
         channel.settimeout(0.0)
-        channel.out_buffer_cv = _Room(channel.lock, self._stir)
+        channel.out_buffer_cv = Room(channel.lock, self._stir)
         for stream in (channel.in_buffer, channel.in_stderr_buffer):
             stream.set_event(self._stir)
 
@@ -151,12 +140,11 @@ def open_channel(link: Link, request: str, *, pty: bool, timeout_s: float, keepa
     """Start a command on an open connection.
 
     Raises:
-        NotStarted: The host opens no channel, or does not answer (code ``channel``), or the connection broke
-            before the command was sent.
-        ConnectionLost: The connection broke; the command may have started.
+        NotStarted: The host opens no channel, or does not answer (code ``channel``), or the connection broke:
+            the command may have started then, but it has no script to run.
     """
     try:
-        opened = link.transport.open_orderly("session", timeout_s=timeout_s)
+        opened = link.transport.open_command(request, pty=pty, timeout_s=timeout_s)
     except ChannelException as error:
         words = f"{link.title} opens no session ({error.text}): see its MaxSessions"
         raise NotStarted("channel", words) from None
@@ -165,10 +153,4 @@ def open_channel(link: Link, request: str, *, pty: bool, timeout_s: float, keepa
             words = f"{link.title} opened no session within {timeout_s:g} s"
             raise NotStarted("channel", words) from None
         raise NotStarted("connection-lost", f"{link.title}: {link.ending(error)}") from None
-    channel = SshChannel(opened, link, keepalive_s)
-    try:
-        link.transport.start_command(opened, request, pty=pty)
-    except (OSError, SSHException, EOFError) as error:
-        channel.close()
-        raise ConnectionLost("connection-lost", f"{link.title}: {link.ending(error)}") from None
-    return channel
+    return SshChannel(opened, link, keepalive_s)

@@ -12,11 +12,13 @@ import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import paramiko
 
 from chargehand.provider import Unreachable
+from chargehand.strand import elsewhere
 
 USER_FILE = "~/.ssh/config"
 SYSTEM_FILE = "/etc/ssh/ssh_config"
@@ -92,10 +94,13 @@ class SshConfig:
         if not concerned:
             return {}
         if known is None:
-            known = _by_openssh(self._program, question) if self._program else _by_paramiko(question)
+            known = elsewhere(partial(self._look_up, question))
             with self._lock:
                 self._answers[question] = known
         return known
+
+    def _look_up(self, question: Question) -> Mapping[str, tuple[str, ...]]:
+        return _by_openssh(self._program, question) if self._program else _by_paramiko(question)
 
 
 def _by_openssh(program: str, question: Question) -> Mapping[str, tuple[str, ...]]:

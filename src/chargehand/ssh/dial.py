@@ -1,6 +1,5 @@
 """Dial: from an address, or a proxy command, to a connected socket, each step with a deadline."""
 
-import contextlib
 import os
 import socket
 import subprocess
@@ -11,6 +10,8 @@ import time
 from chargehand.provider import Unreachable
 from chargehand.ssh.failure import Throttled, network, shown
 from chargehand.ssh.interrupt import Interrupt
+from chargehand.ssh.line import Line, line_over
+from chargehand.strand import Signal
 
 USER_TIMEOUT_S = 30
 LAST_WORDS_BYTES = 4096
@@ -27,7 +28,7 @@ def resolve(name: str, port: int, timeout_s: float, interrupt: Interrupt) -> lis
     """
     found: list[Address] = []
     trouble: list[OSError] = []
-    answered = threading.Event()
+    answered = Signal()
 
     def ask() -> None:
         try:
@@ -37,7 +38,9 @@ def resolve(name: str, port: int, timeout_s: float, interrupt: Interrupt) -> lis
             trouble.append(error if isinstance(error, OSError) else OSError(f"no host name: {error}"))
         answered.set()
 
-    if _is_numeric(name):
+    if _is_v4(name):
+        return [(socket.AF_INET, (name, port))]
+    if ":" in name:  # of version 6, perhaps with a zone
         ask()
     else:
         threading.Thread(target=ask, name=f"chargehand-resolve {name}", daemon=True).start()
@@ -50,7 +53,7 @@ def resolve(name: str, port: int, timeout_s: float, interrupt: Interrupt) -> lis
     return found
 
 
-def connect(name: str, port: int, timeout_s: float, interrupt: Interrupt) -> socket.socket:
+def connect(name: str, port: int, timeout_s: float, interrupt: Interrupt) -> Line:
     """A TCP connection to the first address of `name` that answers; all of them share the deadline.
 
     Raises:
@@ -71,16 +74,15 @@ def connect(name: str, port: int, timeout_s: float, interrupt: Interrupt) -> soc
     raise failure
 
 
-def _connect(
-    family: socket.AddressFamily, where: Where, timeout_s: float, interrupt: Interrupt
-) -> socket.socket:
-    line = socket.socket(family, socket.SOCK_STREAM)
+def _connect(family: socket.AddressFamily, where: Where, timeout_s: float, interrupt: Interrupt) -> Line:
+    connection = socket.socket(family, socket.SOCK_STREAM)
+    line = line_over(connection)
     try:
-        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
-            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_S * 1000)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_S * 1000)
         line.settimeout(timeout_s)
-        with interrupt.calling(lambda: _shut(line)):
+        with interrupt.calling(line.shut):
             line.connect(where)
     except BaseException:
         line.close()
@@ -92,7 +94,8 @@ class ProxyCommand:
     """A running proxy command: a pair of sockets joins its stdin and stdout to the Wire."""
 
     def __init__(self, command: str) -> None:
-        self.socket, theirs = socket.socketpair()
+        ours, theirs = socket.socketpair()
+        self.line = line_over(ours)
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the command
         try:
             self._program = subprocess.Popen(  # noqa: S603 - the user's own ssh_config, or allowed by a setting
@@ -104,7 +107,7 @@ class ProxyCommand:
             )
         except OSError:
             self._words.close()
-            self.socket.close()
+            self.line.close()
             raise
         finally:
             theirs.close()
@@ -117,7 +120,7 @@ class ProxyCommand:
         return "the proxy command ended" + (f", saying {shown(lines[-1])}" if lines else "")
 
     def close(self) -> None:
-        """End it; its socket is closed by the Wire."""
+        """End it; its line is closed by the Wire."""
         self._program.terminate()
         try:
             self._program.wait(2)
@@ -127,14 +130,9 @@ class ProxyCommand:
         self._words.close()
 
 
-def _is_numeric(name: str) -> bool:
-    for family in (socket.AF_INET, socket.AF_INET6):
-        with contextlib.suppress(OSError):
-            socket.inet_pton(family, name.partition("%")[0])
-            return True
-    return False
-
-
-def _shut(line: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        line.shutdown(socket.SHUT_RDWR)
+def _is_v4(name: str) -> bool:
+    try:
+        socket.inet_pton(socket.AF_INET, name)
+    except OSError:
+        return False
+    return True

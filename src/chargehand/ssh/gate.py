@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from chargehand.ssh.interrupt import Interrupt
+from chargehand.strand import Signal
 
 HANDSHAKES = 8
 
@@ -18,7 +19,7 @@ HANDSHAKES = 8
 @dataclass(slots=True)
 class _Queue:
     inside: int = 0
-    waiting: deque[threading.Event] = field(default_factory=deque)
+    waiting: deque[Signal] = field(default_factory=deque)
 
 
 class Gate:
@@ -36,7 +37,7 @@ class Gate:
         Raises:
             Unreachable: The button was pressed meanwhile.
         """
-        turn = threading.Event()
+        turn = Signal()
         with self._lock:
             queue = self._queues.setdefault(key, _Queue())
             if queue.inside < self._limit:
@@ -52,7 +53,7 @@ class Gate:
             with self._lock:
                 self._leave(key, queue, turn)
 
-    def _leave(self, key: str, queue: _Queue, turn: threading.Event) -> None:
+    def _leave(self, key: str, queue: _Queue, turn: Signal) -> None:
         if turn in queue.waiting:
             queue.waiting.remove(turn)
         elif queue.waiting:

@@ -29,6 +29,7 @@ from paramiko.ssh_exception import SSHException
 
 from chargehand.provider import Unreachable
 from chargehand.secret import Secret
+from chargehand.strand import elsewhere
 
 AGENT_TIMEOUT_S = 5.0
 _CLASSES = (
@@ -138,9 +139,12 @@ class _Agent(AgentSSH):
         self._close()  # type: ignore[attr-defined]  # not in its stubs
 
     def _send_message(self, message: Message) -> tuple[int, Message]:
-        with self._turn:
-            answer: tuple[int, Message] = super()._send_message(message)  # type: ignore[misc]  # not in its stubs
-            return answer
+        def ask() -> tuple[int, Message]:
+            with self._turn:
+                answer: tuple[int, Message] = super(_Agent, self)._send_message(message)  # type: ignore[misc]  # not in its stubs
+                return answer
+
+        return elsewhere(ask)  # it may wait for a person
 
 
 def agent_socket() -> str | None:

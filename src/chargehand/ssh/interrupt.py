@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from chargehand.provider import Stop, Unreachable
+from chargehand.strand import Signal
 
 
 class Interrupt:
@@ -43,7 +44,7 @@ class Interrupt:
         Raises:
             Unreachable: The button was pressed.
         """
-        pressed = threading.Event()
+        pressed = Signal()
         with self.calling(pressed.set):
             pressed.wait(seconds)
 

@@ -1,9 +1,10 @@
 """Link: one authenticated SSH connection, made by Fabric over a Wire of ours."""
 
 import logging
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cache
+from types import SimpleNamespace
 
 import fabric
 import paramiko
@@ -75,25 +76,26 @@ def shake_hands(route: Route, wire: Wire, trust: Trust, login: Login) -> Link:
         return made[-1]
 
     timeout_s = route.settings.banner_timeout_s
-    connect: Mapping[str, object] = {
+    connect: dict[str, object] = {
         "sock": wire,
         "transport_factory": transport_factory,
-        "timeout": timeout_s,
         "banner_timeout": timeout_s,
         "auth_timeout": route.settings.auth_timeout_s,
         "channel_timeout": route.settings.channel_timeout_s,
         "auth_strategy": login,
     }
     try:
-        connection = fabric.Connection(
+        connection = _Connection(
             host=route.address,
             user=route.user,
             port=route.port,
             config=_config(),
             gateway=False,
+            forward_agent=False,
+            connect_timeout=timeout_s,
             connect_kwargs=connect,
         )
-        connection.client.set_missing_host_key_policy(trust)
+        connection.client = _Client(trust)
         connection.open()
     except Exception as error:
         transport = made[0] if made else None
@@ -104,11 +106,34 @@ def shake_hands(route: Route, wire: Wire, trust: Trust, login: Login) -> Link:
     return Link(route.title, connection, made[0], wire)
 
 
-def _config() -> fabric.Config:
-    """A configuration that reads no file and no environment: everything is said in the call.
+class _Connection(fabric.Connection):  # type: ignore[misc]  # Fabric has no types
+    """Fabric's, told everything in the call.
 
-    One for each connection: Fabric's Connection writes to it, and threads that share one break each other.
+    Where something may still come from the configuration Fabric asks for it at every connection, and what is
+    not an attribute it writes into the configuration, which costs a look through all attributes each time.
     """
+
+    authentication = SimpleNamespace(strategy_class=None)  # ours is among the connect_kwargs
+    __setattr__ = object.__setattr__
+
+    def resolve_connect_kwargs(self, connect_kwargs: dict[str, object]) -> dict[str, object]:
+        """What was given, and nothing else."""
+        return connect_kwargs
+
+
+class _Client(paramiko.SSHClient):
+    """paramiko's, without known hosts of its own, so that it asks `policy` for every key."""
+
+    def __init__(self, policy: Trust) -> None:
+        super().__init__()
+        self._policy = policy
+        self._system_host_keys: dict[str, object] = {}
+        self._host_keys: dict[str, object] = {}
+
+
+@cache
+def _config() -> fabric.Config:
+    """A configuration that reads no file and no environment: everything is said in the call."""
     return fabric.Config(ssh_config=_NoSshConfig(), overrides={"load_ssh_configs": False}, lazy=True)
 
 
@@ -120,10 +145,10 @@ class _NoSshConfig(paramiko.SSHConfig):
 
 
 def _hang_up(transport: SshTransport | None, wire: Wire) -> None:
-    """Close, wait for paramiko's thread to let go of the descriptor, and give it back."""
+    """Close, wait until nobody reads from the descriptor any more, and give it back."""
     if transport is not None:
         transport.close()
     wire.close()
-    if transport is not None and transport.ident is not None:
+    if transport is not None:
         transport.join(FAREWELL_S)
     wire.release()

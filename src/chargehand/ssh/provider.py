@@ -1,4 +1,4 @@
-"""SshProvider: reaches hosts over SSH. One instance serves all hosts of a run, from many threads."""
+"""SshProvider: reaches hosts over SSH. One instance serves all hosts of a run."""
 
 import dataclasses
 import random
@@ -24,6 +24,7 @@ from chargehand.ssh.route import Route, find, hop_settings
 from chargehand.ssh.session import SshSession
 from chargehand.ssh.trust import Trust
 from chargehand.ssh.wire import Wire
+from chargehand.strand import HUBS
 
 TRIES = 4
 
@@ -34,6 +35,8 @@ class SshProvider:
     What hosts share - parsed files, loaded keys, the agent, connections to jump hosts - is had once, when
     it is first needed.
     """
+
+    strands = HUBS
 
     def __init__(
         self, *, now: Callable[[], datetime] = lambda: datetime.now(UTC), jitter: random.Random | None = None
@@ -106,7 +109,7 @@ class SshProvider:
         if route.proxy_command:
             program = ProxyCommand(route.proxy_command)
             below.callback(program.close)
-            return Wire(program.socket, stall_s=stall_s, epitaph=program.epitaph)
+            return Wire(program.line, stall_s=stall_s, epitaph=program.epitaph)
         return Wire(connect(route.address, route.port, route.connect_timeout_s, interrupt), stall_s=stall_s)
 
     def _known_hosts(self, files: tuple[Path, ...]) -> KnownHosts:
@@ -114,3 +117,9 @@ class SshProvider:
             if files not in self._known:
                 self._known[files] = KnownHosts(files)
             return self._known[files]
+
+
+class ThreadedSshProvider(SshProvider):
+    """The same with a thread for each host, and paramiko's own for each connection."""
+
+    strands = False

@@ -6,6 +6,7 @@ import pwd
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from chargehand.connection import ConnectionSettings, HostKeyPolicy, JumpHost
@@ -192,7 +193,7 @@ def _known_hosts(settings: ConnectionSettings, said: Mapping[str, tuple[str, ...
         return _paths(settings.known_hosts_files)
     written = [_one(said, name) for name in ("userknownhostsfile", "globalknownhostsfile")]
     names = [name for value in written if value for name in value.split()]
-    return _paths(names or settings.known_hosts_files)
+    return _paths(tuple(names) or settings.known_hosts_files)
 
 
 def _expanded(command: str | None, name: str, address: str, port: int, user: str) -> str | None:
@@ -202,5 +203,6 @@ def _expanded(command: str | None, name: str, address: str, port: int, user: str
     return re.sub("%[%hnpr]", lambda found: tokens[found[0]], command)
 
 
-def _paths(names: tuple[str, ...] | list[str]) -> tuple[Path, ...]:
+@lru_cache(maxsize=64)
+def _paths(names: tuple[str, ...]) -> tuple[Path, ...]:
     return tuple(Path(name).expanduser() for name in names)

@@ -1,27 +1,38 @@
-"""SshTransport: paramiko's Transport without its noise, its timer thread, and its waits without a deadline.
+"""SshTransport: paramiko's Transport, run by whatever runs us, without its noise, timer and idle looks.
 
-The one module that leans on what paramiko calls private (names with an underscore): every use is an override
-or a call from the subclass, and tests drive each against a real sshd.
+paramiko reads a connection in a thread of its own, and looks every tenth of a second whether what it waits
+for is there. Here it reads in a strand when a strand connects, and waits are `Signal`s.
+
+With `packets` the one module that leans on what paramiko calls private (names with an underscore): every use
+is an override or a call from the subclass, and tests drive each against a real sshd, in threads and strands.
 """
 
 import logging
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import paramiko
-from paramiko.common import cMSG_CHANNEL_CLOSE, cMSG_CHANNEL_REQUEST, cMSG_GLOBAL_REQUEST
+from paramiko.agent import AgentKey
+from paramiko.auth_handler import AuthHandler
+from paramiko.common import cMSG_CHANNEL_CLOSE, cMSG_CHANNEL_OPEN, cMSG_CHANNEL_REQUEST, cMSG_GLOBAL_REQUEST
 from paramiko.message import Message
-from paramiko.packet import Packetizer
+from paramiko.ssh_exception import SSHException
 
+from chargehand.ssh.packets import Packets, PlainPackets
 from chargehand.ssh.wire import Wire
+from chargehand.strand import Mutex, Signal, begin, hub_here
 
 log = logging.getLogger(__name__)
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # else its errors go to stderr
 
 # Terminal modes (RFC 4254 section 8): what we send is not echoed, and lines end as the program ended them.
 TERMINAL_MODES = b"\x35\0\0\0\0" + b"\x48\0\0\0\0" + b"\0"
+
+_Handler = Callable[[str, str, list[tuple[str, bool]]], list[str]]
+_OTHER_CIPHERS = ("aes128-ctr", "aes192-ctr", "aes256-ctr")
 
 _KINDS = (
     ("key exchange", "kex_algo_list", "preferred_kex"),
@@ -42,13 +53,6 @@ class Mismatch:
     ours: str
 
 
-class _TimerlessPacketizer(Packetizer):
-    """paramiko's own, without the thread that times the handshake: it outlives a handshake that fails."""
-
-    def start_handshake(self, timeout: float) -> None:
-        """Nothing: the handshake's deadline is kept by who waits for it."""
-
-
 class SshTransport(paramiko.Transport):
     """One SSH connection's protocol.
 
@@ -57,13 +61,24 @@ class SshTransport(paramiko.Transport):
         host_key_blob: The key, or certificate, that the host proved to have.
     """
 
+    # Plain values, where paramiko filters by what may be disabled at every use.
+    preferred_ciphers = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", *_OTHER_CIPHERS)
+    preferred_kex = paramiko.Transport._preferred_kex  # type: ignore[attr-defined]  # noqa: SLF001 - its defaults
+    preferred_macs = paramiko.Transport._preferred_macs  # type: ignore[attr-defined]  # noqa: SLF001 - its defaults
+    preferred_compression = ("none",)
+
     def __init__(self, wire: Wire, *, title: str, host_key_algorithms: Sequence[str]) -> None:
-        super().__init__(wire, packetizer_class=_TimerlessPacketizer)  # type: ignore[arg-type]  # what it uses of a socket
+        layer = PlainPackets if hub_here() is None else Packets
+        super().__init__(wire, packetizer_class=layer)  # type: ignore[arg-type]  # what it uses of a socket
         self.name = f"chargehand-ssh {title}"
         self.farewell = ""
         self.host_key_blob = b""
         self._host_key_algorithms = tuple(host_key_algorithms)
         self._offered: dict[str, list[str]] = {}
+        self._offered_early = False
+        self._begun = False
+        self._over = Signal()
+        self.clear_to_send = Signal()
 
     @property
     def preferred_keys(self) -> Sequence[str]:
@@ -86,7 +101,7 @@ class SshTransport(paramiko.Transport):
         message.add_boolean(True)
         self._send_user_message(message)  # type: ignore[attr-defined]  # not in its stubs
 
-    def start_command(self, channel: paramiko.Channel, request: str, *, pty: bool) -> None:
+    def _start_command(self, channel: paramiko.Channel, request: str, *, pty: bool) -> None:
         """Ask for a command, and a terminal first, without waiting: a refusal closes the channel."""
         if pty:
             terminal = _channel_request(channel, "pty-req")
@@ -99,18 +114,148 @@ class SshTransport(paramiko.Transport):
         command.add_string(request)
         self._send_user_message(command)  # type: ignore[attr-defined]  # not in its stubs
 
+    def start_client(self, event: object = None, timeout: float | None = None) -> None:  # noqa: ARG002 - nobody gives one
+        """Exchange keys; return also when there was no time for it, as paramiko does."""
+        agreed = Signal()
+        super().start_client(event=agreed)
+        agreed.wait(timeout)
+        if not self.is_active():
+            raise self.get_exception() or SSHException("Negotiation failed.")
+
+    def auth_publickey(self, username: str, key: paramiko.PKey, event: object = None) -> list[str]:  # noqa: ARG002 - nobody gives one
+        """Show a key; the methods that must follow, none when that was all."""
+        return self._log_in(lambda handler, answer: handler.auth_publickey(username, key, answer))
+
+    def auth_password(
+        self,
+        username: str,
+        password: str,
+        event: object = None,  # noqa: ARG002 - nobody gives one
+        fallback: bool = False,  # noqa: ARG002 - whoever logs in decides what to try next
+    ) -> list[str]:
+        """Show a password; the methods that must follow, none when that was all."""
+        return self._log_in(lambda handler, answer: handler.auth_password(username, password, answer))
+
+    def auth_interactive(self, username: str, handler: _Handler, submethods: str = "") -> list[str]:
+        """Let `handler` answer what the host asks; the methods that must follow, none when that was all."""
+        return self._log_in(lambda auth, answer: auth.auth_interactive(username, handler, answer, submethods))
+
+    def open_command(self, request: str, *, pty: bool, timeout_s: float) -> paramiko.Channel:
+        """Open a channel and ask for a command on it.
+
+        OpenSSH is asked at once, without waiting for the channel, which on a new connection is its number 0.
+
+        Raises:
+            SSHException: The connection broke, or there was no answer in time.
+            ChannelException: The host opens no channel.
+        """
+        ahead = self.takes_messages_ahead and not self.channels_seen
+        channel, answer = self._ask_for_channel("session", None)
+        if ahead:
+            self._start_command(channel, request, pty=pty)
+        self._await_channel(channel, answer, timeout_s)
+        if not ahead:
+            self._start_command(channel, request, pty=pty)
+        return channel
+
     def open_orderly(
         self, kind: str, *, target: tuple[str, int] | None = None, timeout_s: float
     ) -> paramiko.Channel:
-        """Open a channel that may be closed by one thread while another sends."""
-        source = ("127.0.0.1", 0) if target else None
-        channel = self.open_channel(kind, dest_addr=target, src_addr=source, timeout=timeout_s)
-        channel.transport = _Orderly(self)  # type: ignore[assignment]  # all that a channel asks of it
+        """Open a channel that may be closed by one thread while another sends; raises as `open_command`."""
+        channel, answer = self._ask_for_channel(kind, target)
+        self._await_channel(channel, answer, timeout_s)
         return channel
 
+    @property
+    def takes_messages_ahead(self) -> bool:
+        """Whether the host is known to bear what it could only expect after an answer of its own."""
+        return self.remote_version.startswith("SSH-2.0-OpenSSH_")
+
+    def start(self) -> None:
+        """Begin to read, beside the caller."""
+        self._begun = True
+        begin(self._read, self.name)
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until nothing is read any more."""
+        if self._begun:
+            self._over.wait(timeout)
+
+    def is_alive(self) -> bool:
+        """Whether the connection is read."""
+        return self._begun and not self._over.is_set()
+
+    def _log_in(self, ask: Callable[[AuthHandler, threading.Event], object]) -> list[str]:
+        if not (self.is_active() and self.initial_kex_done):
+            raise SSHException("No existing session")
+        handler, answer = _Login(self), _Answer(self.auth_timeout)
+        self.auth_handler = handler
+        ask(handler, answer)
+        return handler.wait_for_response(answer)
+
+    def _ask_for_channel(
+        self, kind: str, target: tuple[str, int] | None
+    ) -> tuple[paramiko.Channel, threading.Event]:
+        if not self.is_active():
+            raise SSHException("SSH session not active")
+        answer = Signal()
+        with self.lock:
+            number = self._next_channel()  # type: ignore[attr-defined]  # not in its stubs
+            channel = _Channel(number)
+            self._channels.put(number, channel)  # type: ignore[attr-defined]  # not in its stubs
+            self.channel_events[number] = answer
+            self.channels_seen[number] = True
+        channel._set_transport(_Orderly(self))  # type: ignore[attr-defined]  # noqa: SLF001 - as `open_channel` does
+        channel._set_window(self.default_window_size, self.default_max_packet_size)  # type: ignore[attr-defined]  # noqa: SLF001
+        self._send_user_message(self._opening(kind, channel, target))  # type: ignore[attr-defined]  # not in its stubs
+        return channel, answer
+
+    def _await_channel(self, channel: paramiko.Channel, answer: threading.Event, timeout_s: float) -> None:
+        answered = answer.wait(timeout_s)
+        if self.is_active() and answered and self._channels.get(channel.chanid) is not None:  # type: ignore[attr-defined]  # not in its stubs
+            return
+        words = "Unable to open channel." if answered else "Timeout opening channel."
+        raise self.get_exception() or SSHException(words)
+
+    def _read(self) -> None:
+        try:
+            self.run()
+        finally:
+            self._over.set()
+
+    def _opening(self, kind: str, channel: paramiko.Channel, target: tuple[str, int] | None) -> Message:
+        message = Message()
+        message.add_byte(cMSG_CHANNEL_OPEN)
+        message.add_string(kind)
+        for number in (channel.chanid, self.default_window_size, self.default_max_packet_size):
+            message.add_int(number)
+        if target:
+            for address, port in (target, ("127.0.0.1", 0)):
+                message.add_string(address)
+                message.add_int(port)
+        return message
+
     def _log(self, level: int, msg: object, *args: object) -> None:  # noqa: ARG002 - its levels are not ours
-        for line in msg if isinstance(msg, list) else [msg]:
-            log.debug(line, *args)
+        if log.isEnabledFor(logging.DEBUG):
+            for line in msg if isinstance(msg, list) else [msg]:
+                log.debug(line, *args)
+
+    def _check_banner(self) -> None:
+        """Do not wait for the host's version before the first message, as RFC 4253 section 7.1 allows.
+
+        Only where that goes out with our own version: a thread that sends to a host which has hung up would
+        not come to read why.
+        """
+        if isinstance(self.packetizer, Packets):
+            self._send_kex_init()
+            self._offered_early = True
+        super()._check_banner()  # type: ignore[misc]  # not in its stubs
+
+    def _send_kex_init(self) -> None:
+        if self._offered_early:
+            self._offered_early = False  # paramiko's turn to send what was sent already
+            return
+        super()._send_kex_init()  # type: ignore[misc]  # not in its stubs
 
     def _really_parse_kex_init(self, m: Message, ignore_first_byte: bool = False) -> dict[str, Any]:
         parsed: dict[str, Any] = super()._really_parse_kex_init(m, ignore_first_byte)  # type: ignore[misc]  # not in its stubs
@@ -126,6 +271,49 @@ class SshTransport(paramiko.Transport):
         self.farewell = m.get_text()
 
 
+class _Channel(paramiko.Channel):
+    """paramiko's, which does not spell out what it does."""
+
+    def _log(self, level: int, msg: str, *args: object) -> None:
+        """Nothing."""
+
+
+class _Login(AuthHandler):
+    """One attempt to log in.
+
+    OpenSSH gets the attempt along with the request for the service, which it always grants.
+    """
+
+    _ahead = False
+
+    def _request_auth(self) -> None:
+        bears = isinstance(self.transport, SshTransport) and self.transport.takes_messages_ahead
+        # An agent may wait for a person to sign, and paramiko holds a lock here.
+        self._ahead = bears and not isinstance(self.private_key, AgentKey)
+        super()._request_auth()  # type: ignore[misc]  # not in its stubs
+        if self._ahead:
+            granted = Message()
+            granted.add_string("ssh-userauth")
+            granted.rewind()
+            super()._parse_service_accept(granted)  # type: ignore[misc]  # not in its stubs
+
+    def _parse_service_accept(self, m: Message) -> None:
+        if not self._ahead:
+            super()._parse_service_accept(m)  # type: ignore[misc]  # not in its stubs
+
+
+class _Answer(Signal):
+    """An answer that is waited for until a deadline, also by whoever looks for it every tenth of a second."""
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__()
+        self._until = time.monotonic() + timeout_s
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """As `Signal.wait`, but not back before the deadline."""
+        return super().wait(max(self._until - time.monotonic(), timeout or 0.0))
+
+
 class _Orderly:
     """A channel's view of its transport that sends nothing of the channel after its CLOSE.
 
@@ -136,7 +324,7 @@ class _Orderly:
 
     def __init__(self, transport: paramiko.Transport) -> None:
         self._transport = transport
-        self._turn = threading.Lock()
+        self._turn = Mutex()
         self._closed = False
 
     def __getattr__(self, name: str) -> object:

@@ -4,32 +4,15 @@ paramiko is handed a Wire where it expects a socket. It asks for a few bytes at 
 a second; a Wire reads ahead and lets an idle connection sleep.
 """
 
-import contextlib
 import errno
-import socket
 import time
 from collections.abc import Callable
-from typing import Protocol
+
+from chargehand.ssh.line import Line
 
 READ_BYTES = 1 << 16
 IDLE_S = 5.0
 GREETING_BYTES = 1 << 14
-
-
-class Line(Protocol):
-    """What carries a Wire: a socket, or a channel of another connection."""
-
-    def recv(self, size: int, /) -> bytes:
-        """The next bytes; none at the end."""
-
-    def send(self, chunk: bytes, /) -> int:
-        """Take the beginning of `chunk`."""
-
-    def settimeout(self, seconds: float | None, /) -> None:
-        """How long `recv` and `send` may take."""
-
-    def close(self) -> None:
-        """Let go."""
 
 
 class Wire:
@@ -75,6 +58,14 @@ class Wire:
         start, self._at = self._at, min(self._at + size, len(self._ahead))
         return self._ahead[start : self._at]
 
+    def take(self, size: int) -> bytes:
+        """Exactly `size` bytes if so many were read already, else none."""
+        end = self._at + size
+        if end > len(self._ahead):
+            return b""
+        start, self._at = self._at, end
+        return self._ahead[start:end]
+
     def send(self, chunk: bytes) -> int:
         """Take the beginning of `chunk`.
 
@@ -99,11 +90,7 @@ class Wire:
         """
         self._closed = True
         self._end("shut")
-        if isinstance(self._line, socket.socket):
-            with contextlib.suppress(OSError):
-                self._line.shutdown(socket.SHUT_RDWR)
-        else:
-            self._line.close()
+        self._line.shut()
 
     def release(self) -> None:
         """Give the descriptor back; called when nobody reads any more."""

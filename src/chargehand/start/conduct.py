@@ -21,8 +21,8 @@ from chargehand.start.wrapper import GRACE_S
 CONFIRM_S: Final = 5.0
 """How long after TERM and KILL the host may take to say that nothing is left."""
 
-DRAIN_S: Final = 2.0
-"""How long the second stream may lag behind END on the first."""
+DRAIN_S: Final = 15.0
+"""How long the second stream may stay silent after END on the first; all of it is on its way by then."""
 
 SETTLE_S: Final = 5.0
 """How long the host may take to remove the folder."""
@@ -181,6 +181,8 @@ class _Course:
                     self._watcher.started()
                 case Output(stream, chunk):
                     self._hear()
+                    if self._protocol.end:
+                        self._deadline = self._clock() + DRAIN_S
                     self._watcher.output(stream, chunk)
                 case Ended():
                     self._ended_at = self._clock()

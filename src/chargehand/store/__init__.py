@@ -4,30 +4,31 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from chargehand.errors import StoreError
-from chargehand.store.engine import Database, Waits
-from chargehand.store.folder import check_local, prepare_folder
-from chargehand.store.history import History
-from chargehand.store.invocations import Invocations
-from chargehand.store.logics import Logics
-from chargehand.store.postgresql import Server
-from chargehand.store.revisions import Revision, Revisions
-from chargehand.store.runners import Runner, Runners
-from chargehand.store.sqlite import open_file
-from chargehand.store.values import (
+from chargehand.past import (
     CancelRequest,
+    History,
     Page,
     Share,
     Stored,
     StoredChunk,
     StoredShare,
     Unfinished,
+    file_of,
 )
+from chargehand.past.folder import check_local, prepare_folder
+from chargehand.store.engine import Database, Waits
+from chargehand.store.invocations import Invocations
+from chargehand.store.logics import Logics
+from chargehand.store.postgresql import Server
+from chargehand.store.revisions import Revision, Revisions
+from chargehand.store.runners import Runner, Runners
+from chargehand.store.sqlite import open_file
 
 __all__ = [
     "CancelRequest",
@@ -44,8 +45,6 @@ __all__ = [
     "open_store",
 ]
 
-FILE_NAME: Final = "history.db"
-
 
 class Store:
     """The store; safe from many threads, and left as a context manager.
@@ -58,12 +57,14 @@ class Store:
         logics: The recurring logics.
         revisions: Which commit of a tracked repository is in force.
         runners: Who is alive.
+        source: Where all of it is read from.
     """
 
     def __init__(self, database: Database) -> None:
         self.name = database.name
         self.invocations = Invocations(database)
-        self.history = History(database)
+        self.source = database.source
+        self.history = History(self.source)
         self.logics = Logics(database)
         self.revisions = Revisions(database)
         self.runners = Runners(database)
@@ -97,30 +98,23 @@ def open_store(url: str, *, state: Path, clock: Callable[[], datetime], waits: W
     """
     waits = waits or Waits()
     prepare_folder(state)
-    parsed = _parse(url)
-    if parsed is None or parsed.get_backend_name() == "sqlite":
-        path = Path(parsed.database or "") if parsed else state / FILE_NAME
+    path = file_of(url, state)
+    if path is not None:
         check_local(path.parent)
         return Store(Database(open_file(path, busy_s=waits.busy_s), clock=clock, waits=waits))
-    server = Server(parsed)
+    server = Server(_parse(url))
     database = Database(server, clock=clock, waits=waits)
     database.open(server.bring_up_to_date)
     return Store(database)
 
 
-def _parse(url: str) -> URL | None:
-    """The parts of a URL; None of an empty one. No message shows it: there may be a password in it."""
-    if not url:
-        return None
+def _parse(url: str) -> URL:
+    """The parts of a URL. No message shows it: there may be a password in it."""
     try:
         parsed = make_url(url)
         kind = parsed.get_backend_name()
     except (ArgumentError, ValueError):
         kind = ""
-    if kind not in {"postgresql", "postgres", "sqlite"}:
+    if kind not in {"postgresql", "postgres"}:
         raise StoreError("the URL of the store is not understood; write postgresql://user@host/database")
-    if kind == "sqlite" and not (parsed.database or "").startswith("/"):
-        raise StoreError(
-            "the file of the store needs a whole path, such as sqlite:////var/lib/chargehand/history.db"
-        )
     return parsed

@@ -1,19 +1,20 @@
 """The engine: one database, steps that are done in it as a whole or not at all, and its errors in words."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Engine
+from sqlalchemy import ColumnElement, Connection, Engine, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from chargehand.errors import StoreError
+from chargehand.past.file import Trouble
+from chargehand.past.reading import Dialect, Reader, Row
 
 T = TypeVar("T")
-Dialect = Literal["sqlite", "postgresql"]
 _PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
@@ -30,21 +31,6 @@ class Waits:
     busy_s: float = 10
     opening_s: float = 5
     lost_s: float = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """What an error of a database means.
-
-    Attributes:
-        words: What is wrong and how to put it right, in one line.
-        passing: Whether the same step may succeed a little later.
-        lasting: Whether nothing may be written any more.
-    """
-
-    words: str
-    passing: bool = False
-    lasting: bool = False
 
 
 class Backend(Protocol):
@@ -92,6 +78,7 @@ class Database:
         name: For messages; holds no password.
         dialect: Which kind it is.
         clock: The time, aware, UTC.
+        source: The same, for statements in plain SQL.
     """
 
     def __init__(self, backend: Backend, *, clock: Callable[[], datetime], waits: Waits) -> None:
@@ -101,6 +88,7 @@ class Database:
         self._backend = backend
         self._waits = waits
         self._broken = ""
+        self.source: Final = DatabaseSource(self)
 
     def write(self, step: Callable[[Connection], T]) -> T:
         """Do `step`, durably.
@@ -182,3 +170,44 @@ class Database:
         if trouble.lasting:
             self._broken = words
         return StoreError(words)
+
+
+class ConnectionRows:
+    """A database as a transaction sees it, for statements in plain SQL."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def rows(self, statement: str, values: Mapping[str, object] | None = None) -> list[Row]:
+        """What a statement finds; a name after a colon stands for the value of that name."""
+        found = self._connection.execute(text(statement), dict(values or {}))
+        return [dict(row) for row in found.mappings()]
+
+
+class _DatabaseReader(ConnectionRows):
+    """The same, with what all who read need to know."""
+
+    def __init__(self, database: Database, connection: Connection) -> None:
+        super().__init__(connection)
+        self.dialect = database.dialect
+        self._database = database
+
+    def now(self) -> datetime:
+        """The time by the clock that everybody who uses the database shares."""
+        now = self._database.now()
+        if isinstance(now, datetime):
+            return now
+        told: datetime = self._connection.execute(select(now)).scalar_one()
+        return told
+
+
+class DatabaseSource:
+    """A database, for statements in plain SQL."""
+
+    def __init__(self, database: Database) -> None:
+        self.dialect: Final = database.dialect
+        self._database = database
+
+    def read(self, step: Callable[[Reader], T]) -> T:
+        """Do `step`, which only reads, and sees the database as it is at one moment."""
+        return self._database.read(lambda connection: step(_DatabaseReader(self._database, connection)))

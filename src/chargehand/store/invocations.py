@@ -8,17 +8,17 @@ from sqlalchemy import Connection, bindparam, case, delete, insert, select, true
 from sqlalchemy.exc import IntegrityError
 
 from chargehand.errors import StoreError
+from chargehand.past.lookup import counters, counts_of, is_known, label_of, unknown_hosts, unknown_invocation
+from chargehand.past.values import CancelRequest, Share
 from chargehand.provenance import Launch
 from chargehand.report.invocation import InvocationRecord
 from chargehand.result import HostResult, Status
-from chargehand.store.engine import Database
+from chargehand.store.engine import ConnectionRows, Database
 from chargehand.store.entry import Entry
 from chargehand.store.ledger import write_entries
-from chargehand.store.lookup import MOST, counters, counts_of, label_of, unknown_hosts, unknown_invocation
 from chargehand.store.retention import prunable, prune
 from chargehand.store.rows import columns_of, launch_columns, share_columns
 from chargehand.store.tables import job_invocation, output, template_invocation
-from chargehand.store.values import CancelRequest, Share
 from chargehand.store.verdict import columns_of as result_columns
 
 _INVOCATION: Final = job_invocation.c
@@ -203,7 +203,7 @@ class Invocations:
             state = connection.execute(select(_INVOCATION.state).where(mine).with_for_update()).scalar()
             if state is None or state == "stopped":
                 return state == "stopped"
-            counts = counts_of(connection, [invocation_id])[invocation_id]
+            counts = counts_of(ConnectionRows(connection), [invocation_id])[invocation_id]
             if counts.pending:
                 return False
             columns = counters(counts) | {
@@ -260,7 +260,11 @@ class Invocations:
             if connection.execute(select(true()).where(own, _SHARE.state != "queued").limit(1)).first():
                 return False
             connection.execute(update(template_invocation).where(own).values(result))
-            counted = counters(counts_of(connection, [invocation_id])[invocation_id]) if row.resolved else {}
+            counted = (
+                counters(counts_of(ConnectionRows(connection), [invocation_id])[invocation_id])
+                if row.resolved
+                else {}
+            )
             connection.execute(update(job_invocation).where(this).values(columns | counted))
             return True
 
@@ -283,8 +287,8 @@ class Invocations:
 
         def step(connection: Connection) -> None:
             this = _INVOCATION.id == invocation_id
-            if invocation_id > MOST or not connection.execute(select(true()).where(this)).first():
-                raise unknown_invocation(connection, invocation_id)
+            if not is_known(ConnectionRows(connection), invocation_id):
+                raise unknown_invocation(ConnectionRows(connection), invocation_id)
             if hosts is None:
                 soft = _INVOCATION.cancel_requested.in_(yielding)
                 connection.execute(update(job_invocation).where(this, soft).values(wish))

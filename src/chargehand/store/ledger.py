@@ -7,10 +7,11 @@ from typing import Any, Final
 from sqlalchemy import Connection, Update, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from chargehand.past.lookup import counters, counts_of, label_of
+from chargehand.past.rows import STREAMS
 from chargehand.result import HostResult, Status
+from chargehand.store.engine import ConnectionRows
 from chargehand.store.entry import Chunk, Entry, Intent, Outcome, Settled, Started
-from chargehand.store.lookup import counters, counts_of, label_of
-from chargehand.store.rows import STREAMS
 from chargehand.store.tables import job_invocation, output, template_invocation
 from chargehand.store.verdict import Standing, columns_of, judge
 
@@ -127,7 +128,7 @@ def _count_again(connection: Connection, share_ids: Iterable[object]) -> None:
             _INVOCATION.id.in_(owners), _INVOCATION.state == "stopped"
         )
         for invocation_id, label in connection.execute(over).all():
-            counts = counts_of(connection, [invocation_id])[invocation_id]
+            counts = counts_of(ConnectionRows(connection), [invocation_id])[invocation_id]
             columns = counters(counts) | {"status_label": label_of(counts, cancelled=label == "cancelled")}
             connection.execute(update(job_invocation).where(_INVOCATION.id == invocation_id).values(columns))
 

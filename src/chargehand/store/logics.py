@@ -8,8 +8,8 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from chargehand.errors import UsageError, did_you_mean
 from chargehand.failpoint import reach
+from chargehand.past.logics import KnownLogics, logic_of
 from chargehand.provenance import Launch
 from chargehand.recurring import Claims, Decision, Decisions, RecurringLogic, floor, is_due
 from chargehand.report.invocation import InvocationRecord
@@ -54,54 +54,12 @@ class Decided:
     decision: Decision
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Appointment:
-    """A job invocation that waits for the time that its `scheduling` says, or waited for it.
-
-    Attributes:
-        id: Of the invocation.
-        schedule_key: What makes it the same one: its job and its time.
-        playbook: The job file, relative to the project.
-        state: ``scheduled`` as long as it waits.
-    """
-
-    id: int
-    schedule_key: str
-    playbook: str
-    state: str
-
-
-class Logics:
-    """The recurring logics, and what else waits for its time. Safe from many threads and programs."""
+class Logics(KnownLogics):
+    """The recurring logics, and what else waits for its time, decided and changed."""
 
     def __init__(self, database: Database) -> None:
+        super().__init__(database.source)
         self._database = database
-
-    def all(self) -> tuple[RecurringLogic, ...]:
-        """Every one, oldest first, those that are over too."""
-        return self._database.read(
-            lambda connection: tuple(
-                map(_logic, connection.execute(select(recurring_logic).order_by(_LOGIC.id)).mappings())
-            )
-        )
-
-    def find(self, which: str) -> RecurringLogic:
-        """The one that is called so: by its id, its key, its purpose or the name of its job.
-
-        Raises:
-            UsageError: None is called so, or several are; names the nearest.
-        """
-        known = self.all()
-        for name in ("id", "key", "purpose", "job_name"):
-            found = [logic for logic in known if str(getattr(logic, name) or "") == which]
-            if len(found) == 1:
-                return found[0]
-            if found:
-                keys = "`, `".join(logic.key for logic in found)
-                raise UsageError(f"several recurring logics are called `{which}`: name one of `{keys}`")
-        called = {name for logic in known for name in (logic.key, logic.purpose, logic.job_name) if name}
-        hint = did_you_mean(which, called) or "`chargehand schedule list` shows them"
-        raise UsageError(f"there is no recurring logic `{which}`; {hint}")
 
     def keep(
         self, key: str, change: Callable[[RecurringLogic | None], RecurringLogic | None], at: datetime
@@ -223,14 +181,6 @@ class Logics:
         reach("after-claim")
         return result
 
-    def appointments(self) -> tuple[Appointment, ...]:
-        """Every invocation of a job with a time of its own, oldest first."""
-        columns = (_INVOCATION.id, _INVOCATION.schedule_key, _INVOCATION.playbook, _INVOCATION.state)
-        rows = select(*columns).where(_INVOCATION.schedule_key.is_not(None)).order_by(_INVOCATION.id)
-        return self._database.read(
-            lambda connection: tuple(Appointment(**row) for row in connection.execute(rows).mappings())
-        )
-
     def call_off(self, invocation_id: int, code: str, reason: str, at: datetime) -> bool:
         """Cancel what waits for its time; whether it still did."""
         return self._database.write(
@@ -245,17 +195,11 @@ def _locked() -> Select[Any]:
 
 def _find(connection: Connection, condition: ColumnElement[bool]) -> RecurringLogic | None:
     row = connection.execute(_locked().where(condition)).mappings().one_or_none()
-    return None if row is None else _logic(row)
+    return None if row is None else logic_of(dict(row))
 
 
 def _get(connection: Connection, logic_id: int) -> RecurringLogic:
-    return _logic(connection.execute(_locked().where(_LOGIC.id == logic_id)).mappings().one())
-
-
-def _logic(row: Any) -> RecurringLogic:  # noqa: ANN401 - a row has no type of its own
-    hosts = row["hosts"]
-    fixed = None if hosts is None else tuple((name, number) for name, number in hosts)
-    return RecurringLogic(**{**row, "hosts": fixed})
+    return logic_of(dict(connection.execute(_locked().where(_LOGIC.id == logic_id)).mappings().one()))
 
 
 def _columns(logic: RecurringLogic) -> dict[str, object]:

@@ -22,7 +22,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 
 from chargehand.errors import StoreError
-from chargehand.store.engine import Trouble
+from chargehand.past.file import Trouble
 from chargehand.store.migrations import HEAD, migrate, version_of
 from chargehand.store.tables import Moment
 

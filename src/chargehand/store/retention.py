@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, delete, func, select, text
+from sqlalchemy import Connection, delete, func, select
 
 from chargehand.store.engine import Database
 from chargehand.store.tables import job_invocation, output, template_invocation
@@ -14,10 +14,6 @@ _AT_ONCE: Final = 20
 _INVOCATION_BYTES: Final = 2048
 _SHARE_BYTES: Final = 512
 _INVOCATION: Final = job_invocation.c
-_SIZES: Final = {
-    "sqlite": text("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"),
-    "postgresql": text("SELECT pg_database_size(current_database())"),
-}
 
 
 def prune(database: Database, *, keep: int | None, older_than: datetime | None, max_bytes: int | None) -> int:
@@ -45,11 +41,6 @@ def prunable(
     return database.read(
         lambda connection: _doomed(connection, keep=keep, older_than=older_than, max_bytes=max_bytes)
     )
-
-
-def size_bytes(database: Database) -> int:
-    """How much room the database takes."""
-    return int(database.read(lambda connection: connection.execute(_SIZES[database.dialect]).scalar_one()))
 
 
 def _doomed(

@@ -9,19 +9,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, update
 
 from chargehand.errors import StoreError
+from chargehand.past.folder import prepare_folder
+from chargehand.past.runners import KnownRunners, is_locked, this_machine
 from chargehand.store import tables
 from chargehand.store.engine import Database
-from chargehand.store.folder import prepare_folder
 
-_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _FOLDER: Final = "runners"
 _DRAFT: Final = ".new-"
-SILENCE: Final = timedelta(seconds=60)
-"""A runner of another machine that was not heard of for longer is taken for dead."""
-
 FORGOTTEN: Final = timedelta(days=1)
 """After so long in silence nothing is kept of a runner."""
 
@@ -59,12 +56,13 @@ class Runner:
             self._database.write(lambda connection: _forget(connection, self.id))
 
 
-class Runners:
-    """Who carries invocations out."""
+class Runners(KnownRunners):
+    """Who carries invocations out, and becomes one of them."""
 
     def __init__(self, database: Database) -> None:
+        super().__init__(database.source)
         self._database = database
-        self._machine = _machine()
+        self._machine = this_machine()
 
     def register(self, state: Path) -> Runner:
         """Become a runner; a context manager.
@@ -77,7 +75,7 @@ class Runners:
         """
         number = uuid.uuid4().hex
         path, lock = _take_lock(state, number)
-        dead = [each for each in path.parent.iterdir() if _is_locked(each) is False]
+        dead = [each for each in path.parent.iterdir() if is_locked(each) is False]
 
         def step(connection: Connection) -> None:
             silent = tables.runner.c.seen_at < self._database.now(FORGOTTEN)
@@ -103,20 +101,6 @@ class Runners:
             lambda connection: connection.execute(statement.values(seen_at=self._database.now()))
         )
 
-    def is_alive(self, runner_id: str | None) -> bool:
-        """Whether a runner is: it holds its lock, or is of another machine and was heard of lately."""
-        if runner_id is None:
-            return False
-        columns = tables.runner.c
-        heard = columns.seen_at > self._database.now(SILENCE)
-        statement = select(columns.machine, columns.lock_file, heard).where(columns.id == runner_id)
-        row = self._database.read(lambda connection: connection.execute(statement).first())
-        if row is None:
-            return False
-        machine, lock_file, heard_lately = row
-        locked = _is_locked(Path(lock_file)) if machine == self._machine else None
-        return bool(heard_lately) if locked is None else locked
-
 
 def _take_lock(state: Path, number: str) -> tuple[Path, int]:
     """The lock file of a new runner, locked before it has its name."""
@@ -136,29 +120,5 @@ def _take_lock(state: Path, number: str) -> tuple[Path, int]:
         raise StoreError(f"{folder}: no runner can be registered: {error.strerror}") from error
 
 
-def _is_locked(path: Path) -> bool | None:
-    """Whether somebody holds a lock; None when there is none that can be seen from here."""
-    try:
-        lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    else:
-        return False
-    finally:
-        os.close(lock)
-
-
 def _forget(connection: Connection, runner_id: str) -> None:
     connection.execute(delete(tables.runner).where(tables.runner.c.id == runner_id))
-
-
-def _machine() -> str:
-    """Names this boot of this machine: after the next one, nobody of before is alive."""
-    try:
-        return _BOOT.read_text(encoding="ascii").strip()
-    except OSError:
-        return f"{os.uname().nodename}"

@@ -16,26 +16,12 @@ from sqlalchemy import ColumnElement, Connection, Engine, QueuePool, create_engi
 from sqlalchemy.exc import DBAPIError
 
 from chargehand.errors import StoreError
-from chargehand.store.engine import Trouble
-from chargehand.store.folder import check_owner, locked
+from chargehand.past import file as files
+from chargehand.past.file import DAMAGED, TROUBLES, Trouble, explain
+from chargehand.past.folder import check_owner, locked
 from chargehand.store.migrations import HEAD, migrate, version_of
 
 _WAL_BYTES: Final = 16 << 20
-_DAMAGED: Final = (
-    "the file is damaged or no history; move it away and put a backup in its place, or save what "
-    "`sqlite3 {path} .recover` can read"
-)
-_TROUBLES: Final = {
-    "SQLITE_BUSY": "another program has been writing to it for too long; end it, or try again later",
-    "SQLITE_LOCKED": "another program has been writing to it for too long; end it, or try again later",
-    "SQLITE_FULL": "the disk is full; make room",
-    "SQLITE_READONLY": "it cannot be written; check the owner and the mode of the file and its folder",
-    "SQLITE_PERM": "it cannot be written; check the owner and the mode of the file and its folder",
-    "SQLITE_CANTOPEN": "it cannot be opened; check the owner and the mode of the file and its folder",
-    "SQLITE_CORRUPT": _DAMAGED,
-    "SQLITE_NOTADB": _DAMAGED,
-    "SQLITE_IOERR": "the disk does not work: {detail}",
-}
 
 
 def open_file(path: Path, *, busy_s: float) -> "SqliteFile":
@@ -48,7 +34,7 @@ def open_file(path: Path, *, busy_s: float) -> "SqliteFile":
         if not path.exists():
             _make(path, busy_s)
         if not path.stat().st_size:
-            raise StoreError(_TROUBLES["SQLITE_CORRUPT"].format(path=path))
+            raise StoreError(TROUBLES["SQLITE_CORRUPT"].format(path=path))
         check_owner(path)
         file = SqliteFile(path, busy_s=busy_s)
         try:
@@ -90,7 +76,7 @@ def _bring_up_to_date(file: "SqliteFile") -> None:
     with file.engine.begin() as connection:
         version = version_of(connection)
     if version is None:
-        raise StoreError(_TROUBLES["SQLITE_CORRUPT"].format(path=file.path))
+        raise StoreError(TROUBLES["SQLITE_CORRUPT"].format(path=file.path))
     if version != HEAD:
         with file.writer.begin() as connection:
             migrate(connection)
@@ -102,13 +88,13 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise StoreError(f"{path}: {explain(path, error).words}") from error
+        raise StoreError(f"{path}: {explain(path, error.orig).words}") from error
     except StoreError as error:
         raise error if str(error).startswith("/") else StoreError(f"{path}: {error}") from error
     except OSError as error:
         raise StoreError(f"{path}: cannot be opened: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise StoreError(f"{path}: {_DAMAGED.format(path=path)}") from error
+        raise StoreError(f"{path}: {DAMAGED.format(path=path)}") from error
 
 
 def _pragma(engine: Engine, pragma: str) -> None:
@@ -144,7 +130,7 @@ class SqliteFile:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         if not self._turn.acquire(timeout=self._busy_s):
-            raise StoreError(f"{self.name}: {_TROUBLES['SQLITE_BUSY']}")
+            raise StoreError(f"{self.name}: {TROUBLES['SQLITE_BUSY']}")
         try:
             self._check()
             yield
@@ -158,7 +144,7 @@ class SqliteFile:
 
     def explain(self, error: DBAPIError) -> Trouble:
         """What an error means."""
-        return explain(self.path, error)
+        return explain(self.path, error.orig)
 
     def free(self) -> None:
         """Give the pages of deleted rows back to the disk."""
@@ -177,13 +163,7 @@ def connect(path: Path, busy_s: float) -> Engine:
     """An engine for a file that is there; it makes none."""
     engine = create_engine(
         "sqlite+pysqlite://",
-        creator=lambda: sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=rw",
-            uri=True,
-            timeout=busy_s,
-            isolation_level=None,
-            check_same_thread=False,
-        ),
+        creator=lambda: files.connect(path, busy_s),
         hide_parameters=True,
         poolclass=QueuePool,
         max_overflow=-1,
@@ -194,14 +174,8 @@ def connect(path: Path, busy_s: float) -> Engine:
 
 
 def _set_up(driver: sqlite3.Connection, _: object) -> None:
-    for pragma in (
-        "foreign_keys=ON",
-        "synchronous=FULL",
-        "trusted_schema=OFF",
-        f"journal_size_limit={_WAL_BYTES}",
-    ):
+    for pragma in ("foreign_keys=ON", "synchronous=FULL", f"journal_size_limit={_WAL_BYTES}"):
         driver.execute(f"PRAGMA {pragma}")
-    driver.create_function("casefold", 1, _casefold, deterministic=True)
 
 
 def _begin(connection: Connection) -> None:
@@ -215,26 +189,3 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
-
-
-def explain(path: Path, error: DBAPIError) -> Trouble:
-    """What an error of SQLite means; the longer names of errors begin with the shorter ones."""
-    name = getattr(error.orig, "sqlite_errorname", None) or ""
-    short = "_".join(name.split("_")[:2])
-    if short == "SQLITE_IOERR" and _is_full(path):
-        short = "SQLITE_FULL"
-    words = _TROUBLES.get(short, "{detail}").format(path=path, detail=f"{error.orig} ({name or 'no code'})")
-    return Trouble(words, lasting=short in {"SQLITE_IOERR", "SQLITE_CORRUPT", "SQLITE_NOTADB"})
-
-
-def _is_full(path: Path) -> bool:
-    """Whether the disk is; SQLite calls it an I/O error where it maps memory."""
-    try:
-        return os.statvfs(path.parent).f_bavail == 0
-    except OSError:
-        return False
-
-
-def _casefold(text: str | None) -> str | None:
-    """For searches; SQLite by itself folds ASCII only."""
-    return text and text.casefold()

@@ -5,7 +5,7 @@ microseconds since 1970, UTC, so that they mean the same in every database and c
 """
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import (
@@ -28,8 +28,9 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from chargehand.past.columns import microseconds_of, moment_of
+
 _UNTOLD: Final = re.compile("[\x00\ud800-\udfff]")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _KEY: Final = BigInteger().with_variant(Integer, "sqlite")
 """SQLite numbers rows by itself only where the type is called INTEGER."""
 
@@ -42,11 +43,11 @@ class Moment(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
         """To the database."""
-        return None if value is None else (value - _EPOCH) // timedelta(microseconds=1)
+        return None if value is None else microseconds_of(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """From the database."""
-        return None if value is None else _EPOCH + timedelta(microseconds=value)
+        return None if value is None else moment_of(value)
 
 
 class Words(TypeDecorator[str]):

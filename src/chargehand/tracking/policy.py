@@ -5,7 +5,7 @@ from pathlib import Path
 
 from chargehand.errors import PolicyError
 from chargehand.git import GitError, Mirror, Signature, open_keys
-from chargehand.pathpattern import fits
+from chargehand.push import Push
 from chargehand.remote import Remote, SignerRule
 
 
@@ -75,7 +75,7 @@ def _check_paths(remote: Remote, commit: str, signer: Signature, paths: Iterable
 
 
 def _is_for(rule: SignerRule, path: str) -> bool:
-    return any(fits(path, pattern) for pattern in rule.paths)
+    return Push(paths=rule.paths).concerns("", (path,))
 
 
 def _name(signer: str) -> str:

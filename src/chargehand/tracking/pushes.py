@@ -10,7 +10,6 @@ from chargehand.compose import Overrides
 from chargehand.errors import ChargehandError
 from chargehand.job import Job
 from chargehand.launch import launch_of, provenance_of
-from chargehand.pathpattern import fits
 from chargehand.plan import NO_ACCESS
 from chargehand.project import Project
 from chargehand.provenance import Launch, Provenance, Trigger
@@ -68,8 +67,8 @@ def _every_one(project: Project, branch: str) -> tuple[Job, ...]:
     """Every job that a push to a branch may start."""
     found = []
     for job in project.jobs:
-        branches = [each for each in job.items("on", "push", "branches") if isinstance(each, str)]
-        if job.has("on", "push") and (not branches or any(fits(branch, each) for each in branches)):
+        push = project.compose(job, _ONCE).push
+        if push and replace(push, paths=None).concerns(branch, ()):
             found.append(job)
     return tuple(found)
 

@@ -26,13 +26,13 @@ from chargehand.failpoint import reach
 from chargehand.git import Credential, GitError, Mirror
 from chargehand.identity import find_clashes
 from chargehand.layout import PLAYBOOKS
+from chargehand.past.folder import locked, prepare_folder
 from chargehand.project import Project
 from chargehand.provenance import Trigger
 from chargehand.reference import read_reference
 from chargehand.remote import Remote
 from chargehand.secret import Secret
 from chargehand.store import Revision
-from chargehand.store.folder import locked, prepare_folder
 from chargehand.tracking.policy import check_policy
 from chargehand.tracking.pushes import claim_pushes
 from chargehand.trees import Tree

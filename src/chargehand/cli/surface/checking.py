@@ -20,10 +20,10 @@ VALIDATE = Command(
         ),
         click.Option(
             ["--format"],
-            type=click.Choice(["text", "json", "github", "sarif", "junit"]),
-            default="text",
+            type=click.Choice(["auto", "text", "json", "github", "sarif", "junit", "codequality"]),
+            default="auto",
             show_default=True,
-            help="How problems are reported.",
+            help="How problems are reported; auto: annotations on GitHub, text elsewhere.",
         ),
     ],
     help="""Check job files offline; by default all of playbooks/.
@@ -37,6 +37,7 @@ Examples:
   chargehand validate playbooks/patch.yml
   chargehand validate --format github          annotations in a pull request
   chargehand validate --format junit > report.xml
+  chargehand validate --format codequality > gl-code-quality-report.json
 """,
 )
 
@@ -45,20 +46,45 @@ PLAN = Command(
     request=requests.PlanRequest,
     answer="plan:plan",
     params=[
-        options.files(required=True),
+        options.files(required=False),
         *options.inventory(),
         options.run_programs(),
         *options.selection(),
-        options.output("text", "json"),
+        click.Option(
+            ["--from", "before"],
+            metavar="REV",
+            help="Show what a change does: from this revision of git.  [default: HEAD, if --to is given]",
+        ),
+        click.Option(
+            ["--to", "after"],
+            metavar="REV",
+            help="To this revision of git.  [default: the files as they are, if --from is given]",
+        ),
+        click.Option(
+            ["--branch"],
+            metavar="NAME",
+            help="The branch that the change is pushed to.  [default: the one that is checked out]",
+        ),
+        click.Option(
+            ["--detailed-exitcode"],
+            is_flag=True,
+            help="With --from or --to: end with 10 when anything changes, 3 when a revision is invalid.",
+        ),
+        options.output("text", "json", "markdown"),
     ],
-    help="""Show what a run would do, and connect to nobody.
+    help="""Show what a run would do, or what a change would do, and connect to nobody.
 
-The hosts in order, their scripts, the settings that count and, for a recurrence, the next runs.
+The hosts in order, their scripts, the settings that count and, for a recurrence, the next runs. With --from
+or --to, what differs between two revisions of git: jobs, hosts, scripts, next runs, what the push starts; by
+default of all of playbooks/. Nothing is checked out, and nothing that the files name is carried out.
 
 \b
 Examples:
   chargehand plan playbooks/patch.yml
   chargehand plan playbooks/patch.yml -l web1 -o json
+  chargehand plan --from HEAD                            what is not committed yet
+  chargehand plan --from origin/main --to HEAD           what a pull request would do
+  chargehand plan --from HEAD~1 --to HEAD -o markdown    a comment for it
 """,
 )
 

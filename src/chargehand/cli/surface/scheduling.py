@@ -45,16 +45,23 @@ SERVE = Command(
             metavar="SECONDS",
             help="How long running hosts may finish when it is told to end; then they are stopped.",
         ),
+        click.Option(
+            ["--listen"],
+            metavar="HOST:PORT",
+            help="Hear webhooks of git hosts there, in place of the setting `listen` of [webhook].",
+        ),
     ],
     help="""Start jobs when they are due, for ever.
 
 SIGTERM and Ctrl-C end it: nothing new starts, running hosts may finish for --grace and are stopped then;
 hosts that had not started are left to the next `serve`, `tick` or `resume`. A second signal leaves at once.
-SIGHUP reads chargehand.toml again. Several may serve one store: every run starts once.
+SIGHUP reads chargehand.toml again. Several may serve one store: every run starts once. With --listen it looks
+for changes as soon as a git host tells of a push, and answers GET /health.
 
 \b
 Examples:
   chargehand serve
+  chargehand serve --listen 127.0.0.1:8080
   chargehand serve --grace 300
   chargehand init --systemd                  the unit that keeps it running
 """,
@@ -120,7 +127,7 @@ Example:
         Command(
             "pause",
             request=requests.PauseRequest,
-            answer="schedule:pause",
+            answer="steering:pause",
             params=[
                 _which(),
                 click.Option(
@@ -141,7 +148,7 @@ Examples:
         Command(
             "resume",
             request=requests.RecurringLogicRequest,
-            answer="schedule:resume",
+            answer="steering:resume",
             params=[_which()],
             help="""Let a recurring logic go on that was paused or cancelled; it counts from now.
 
@@ -153,7 +160,7 @@ Example:
         Command(
             "cancel",
             request=requests.RecurringLogicRequest,
-            answer="schedule:cancel",
+            answer="steering:cancel",
             params=[_which()],
             help="""Cancel a recurring logic, whatever its file says, until `resume`.
 

@@ -1,32 +1,32 @@
-"""Lookup: what both sides of the store ask: how far an invocation is, and what is there at all."""
+"""Lookup: what everybody asks of the store: how far an invocation is, and what is there at all."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
 from typing import Final
 
-from sqlalchemy import Connection, func, select
-
 from chargehand.errors import UnknownInvocationError, UsageError, did_you_mean
+from chargehand.past.reading import Rows
 from chargehand.report.invocation import Counts
 from chargehand.result import Status
-from chargehand.store.tables import job_invocation, template_invocation
 
 MOST: Final = 2**63 - 1
 """The largest number that a column takes."""
 
-_SHARE: Final = template_invocation.c
+
+def listed(numbers: Iterable[int]) -> str:
+    """Ids as a statement lists them."""
+    return ", ".join(map(str, map(int, numbers)))
 
 
-def counts_of(connection: Connection, invocation_ids: Sequence[int]) -> dict[int, Counts]:
+def counts_of(rows: Rows, invocation_ids: Sequence[int]) -> dict[int, Counts]:
     """How many hosts of each invocation came to what, counted."""
-    number, status = _SHARE.job_invocation_id, _SHARE.status
-    statement = (
-        select(number, status, func.count()).where(number.in_(invocation_ids)).group_by(number, status)
-    )
     found: dict[int, Counter[str]] = defaultdict(Counter)
-    for invocation_id, name, count in connection.execute(statement):
-        found[invocation_id][name] = count
+    for row in rows.rows(
+        "SELECT job_invocation_id, status, count(*) AS hosts FROM template_invocation "  # noqa: S608 - numbers
+        f"WHERE job_invocation_id IN ({listed(invocation_ids)}) GROUP BY job_invocation_id, status"
+    ):
+        found[row["job_invocation_id"]][row["status"]] = row["hosts"]
     return {invocation_id: _counts(found[invocation_id]) for invocation_id in invocation_ids}
 
 
@@ -54,10 +54,15 @@ def label_of(counts: Counts, *, cancelled: bool) -> str:
     return "succeeded" if counts.succeeded == counts.total else "failed"
 
 
-def unknown_invocation(connection: Connection, invocation_id: int) -> UnknownInvocationError:
+def is_known(rows: Rows, invocation_id: int) -> bool:
+    """Whether there is an invocation of that number."""
+    this = {"this": invocation_id}
+    return invocation_id <= MOST and bool(rows.rows("SELECT id FROM job_invocation WHERE id = :this", this))
+
+
+def unknown_invocation(rows: Rows, invocation_id: int) -> UnknownInvocationError:
     """The error that says that there is none of that number, and which ones there are."""
-    column = job_invocation.c.id
-    newest = connection.execute(select(column).order_by(column.desc()).limit(5)).scalars().all()
+    newest = [row["id"] for row in rows.rows("SELECT id FROM job_invocation ORDER BY id DESC LIMIT 5")]
     known = f"the newest are {', '.join(map(str, newest))}" if newest else "there are none yet"
     return UnknownInvocationError(f"there is no job invocation {invocation_id}; {known}")
 

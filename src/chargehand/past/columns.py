@@ -1,0 +1,61 @@
+"""Columns: values as databases hold them, and back.
+
+Moments are microseconds since 1970, UTC. SQLite knows neither truth values nor JSON: 0 and 1, and text.
+"""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from chargehand.past.reading import Row
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_MOMENTS: Final = frozenset(
+    (
+        "at",
+        "created_at",
+        "end_time",
+        "ended_at",
+        "intended_at",
+        "last_occurrence",
+        "occurrence",
+        "paused_until",
+        "scheduled_at",
+        "seen_at",
+        "seen_until",
+        "since",
+        "start_at",
+        "start_before",
+        "started_at",
+    )
+)
+_TRUTHS: Final = frozenset(
+    ("dirty", "idempotent", "pty", "randomized_ordering", "reconciled", "removed", "resolved", "settled")
+)
+_JSON: Final = frozenset(("hosts", "inputs", "job_location", "job_organization", "launch"))
+
+
+def microseconds_of(moment: datetime) -> int:
+    """A moment as a column holds it."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def moment_of(microseconds: int) -> datetime:
+    """The moment that a column holds, aware, UTC."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def told(row: Row) -> Row:
+    """A row with its columns as what they mean; a test holds them against the tables."""
+    return {name: value if value is None else _told(name, value) for name, value in row.items()}
+
+
+def _told(name: str, value: Any) -> Any:  # noqa: ANN401 - as the database gave it
+    if name in _MOMENTS:
+        return moment_of(value)
+    if name in _TRUTHS:
+        return bool(value)
+    if name in _JSON and isinstance(value, str):
+        return json.loads(value)
+    return value

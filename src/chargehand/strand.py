@@ -1,0 +1,334 @@
+"""Strands: many hosts served by one thread, each as plain code that waits.
+
+A thread for each host costs memory, and with thousands of them most of the time goes into taking turns. A
+strand looks the same to the code it runs - it calls, waits, returns - but a `Hub` runs all of them in one
+thread and goes on with another whenever one waits. The waits of this module serve threads and strands alike,
+so the code that waits need not know which of them runs it.
+
+A strand must wait in no other way (`elsewhere` is for that), nor while it holds a lock: all would stop.
+"""
+
+import heapq
+import logging
+import os
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from itertools import count
+from types import TracebackType
+from typing import Final, TypeVar
+
+from greenlet import getcurrent, greenlet
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+HUBS: Final = hasattr(select, "epoll") and hasattr(os, "eventfd")
+"""Whether this system can run hubs; where it cannot, threads do the same work."""
+
+_EDGES: Final = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET if HUBS else 0
+_STALE_TIMERS: Final = 1024
+
+
+class Strand(greenlet):
+    """One of many lines of work in a hub's thread.
+
+    Attributes:
+        hub: Runs it.
+        waits: How often it has waited, so that whoever wants to end a wait that is over wakes nobody.
+    """
+
+    def __init__(self, hub: "Hub", run: Callable[[bool], None]) -> None:
+        super().__init__(run=run, parent=hub.main)
+        self.hub = hub
+        self.waits = 0
+
+
+class Hub:
+    """Runs strands, in the thread that makes it.
+
+    Attributes:
+        main: Where strands go when they wait.
+    """
+
+    def __init__(self) -> None:
+        self.main = getcurrent()
+        self._thread = threading.get_ident()
+        self._poller = select.epoll()
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._poller.register(self._bell, select.EPOLLIN)
+        self._watched: dict[int, Callable[[int], None]] = {}
+        self._ready: deque[tuple[Strand, int, bool]] = deque()
+        self._called: deque[tuple[Strand, int, bool]] = deque()
+        self._last: deque[Callable[[], None]] = deque()
+        self._timers: list[tuple[float, int, Strand, int]] = []
+        self._timers_kept = _STALE_TIMERS
+        self._numbers = count()
+        self._alive = 0
+        self._asleep = False
+        self._ended = False
+        self._lock = threading.Lock()
+
+    def spawn(self, work: Callable[[], object], *, serves: bool = False) -> None:
+        """Run `work` in a strand of its own, soon; called from the hub's thread.
+
+        Args:
+            work: What it does.
+            serves: Whether it only serves others, so that nobody need wait for its end.
+        """
+
+        def live(_woken: bool) -> None:
+            try:
+                work()
+            except BaseException:
+                log.exception("a strand failed")  # as a thread would end: alone
+            finally:
+                self._alive -= not serves
+
+        self._alive += not serves
+        self._ready.append((Strand(self, live), 0, True))
+
+    def run(self) -> None:
+        """Run strands until none is left but such as serve others; may be called again."""
+        while self._alive:
+            self._turn()
+            while self._last:
+                self._last.popleft()()
+            if self._alive:
+                self._look()
+                self._ring_timers()
+
+    def close(self) -> None:
+        """Let go of what the hub has; strands that are left never go on."""
+        with self._lock:
+            self._ended = True
+            self._poller.close()
+            os.close(self._bell)
+
+    def wait(self, strand: Strand, timeout_s: float | None) -> bool:
+        """Let others run until `strand`, which calls this, is woken; False when its time was up."""
+        if timeout_s is not None:
+            if len(self._timers) > self._timers_kept:
+                self._forget_timers()
+            timer = (time.monotonic() + timeout_s, next(self._numbers), strand, strand.waits)
+            heapq.heappush(self._timers, timer)
+        woken: bool = self.main.switch()
+        strand.waits += 1
+        return woken
+
+    def wake(self, strand: Strand, wait: int) -> None:
+        """Have a strand go on if it is still in that one of its waits; called from any thread."""
+        if threading.get_ident() == self._thread:
+            self._ready.append((strand, wait, True))
+            return
+        self._called.append((strand, wait, True))
+        if self._asleep:
+            with self._lock:
+                if not self._ended:  # else the number may be that of another descriptor by now
+                    os.eventfd_write(self._bell, 1)
+
+    def watch(self, descriptor: int, changed: Callable[[int], None]) -> None:
+        """Call `changed` with epoll's events whenever a descriptor becomes ready for something."""
+        self._poller.register(descriptor, _EDGES)
+        self._watched[descriptor] = changed
+
+    def forget(self, descriptor: int) -> None:
+        """Watch a descriptor no longer; called before it is closed."""
+        if self._watched.pop(descriptor, None) and not self._ended:
+            self._poller.unregister(descriptor)
+
+    def call_last(self, work: Callable[[], None]) -> None:
+        """Call `work`, which must not wait, when all strands that can go on have done so."""
+        self._last.append(work)
+
+    def _turn(self) -> None:
+        """Let every strand that can go on do so."""
+        while queue := self._ready or self._called:
+            strand, wait, woken = queue.popleft()
+            if strand.waits == wait and not strand.dead:
+                strand.switch(woken)
+
+    def _look(self) -> None:
+        """Sleep until a descriptor is ready, another thread calls, or the next timer is due."""
+        patience_s = max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
+        self._asleep = True
+        if self._ready or self._called:  # a thread may have called before it could know that we sleep
+            patience_s = 0.0
+        events = self._poller.poll(patience_s, 512)
+        self._asleep = False
+        for descriptor, event in events:
+            if descriptor == self._bell:
+                os.eventfd_read(self._bell)
+            elif changed := self._watched.get(descriptor):
+                changed(event)
+
+    def _ring_timers(self) -> None:
+        now = time.monotonic()
+        while self._timers and self._timers[0][0] <= now:
+            *_, strand, wait = heapq.heappop(self._timers)
+            self._ready.append((strand, wait, False))
+
+    def _forget_timers(self) -> None:
+        """Drop the timers of waits that are over."""
+        self._timers = [timer for timer in self._timers if timer[2].waits == timer[3] and not timer[2].dead]
+        heapq.heapify(self._timers)
+        self._timers_kept = max(_STALE_TIMERS, 2 * len(self._timers))
+
+
+class Signal(threading.Event):
+    """An event that threads and strands may wait for."""
+
+    def __init__(self) -> None:  # nothing of the original is used
+        self._lock = threading.Lock()
+        self._wakers: list[Callable[[], None]] = []
+        self._set = False
+
+    def __repr__(self) -> str:
+        return f"<Signal {'set' if self._set else 'unset'}>"
+
+    def is_set(self) -> bool:
+        """Whether it is set."""
+        return self._set
+
+    def set(self) -> None:
+        """Let everybody go on who waits."""
+        with self._lock:
+            self._set = True
+            wakers, self._wakers = self._wakers, []
+        for wake in wakers:
+            wake()
+
+    def clear(self) -> None:
+        """Let those wait who come from now on."""
+        self._set = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is set, at most so many seconds; whether it was."""
+        if self._set:
+            return True
+        pause, wake = _pause()
+        with self._lock:
+            if self.is_set():  # by another thread, since we looked
+                return True
+            self._wakers.append(wake)
+        if pause(timeout):
+            return True
+        with self._lock, suppress(ValueError):
+            self._wakers.remove(wake)
+        return self._set
+
+
+class Condition:
+    """A lock, and a wait for what may change while nobody holds it; see `threading.Condition`.
+
+    Args:
+        lock: Shared with other conditions; None makes one.
+    """
+
+    def __init__(self, lock: "threading.Lock | None" = None) -> None:
+        self._lock = lock or threading.Lock()
+        self._waiting: deque[Signal] = deque()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Let go of the lock, which the caller holds, until notified or so long; whether it was notified."""
+        signal = Signal()
+        self._waiting.append(signal)
+        self._lock.release()
+        try:
+            notified = signal.wait(timeout_s)
+        finally:
+            self._lock.acquire()
+            if signal in self._waiting:
+                self._waiting.remove(signal)
+        return notified
+
+    def notify(self) -> None:
+        """Wake the one who has waited longest. The caller holds the lock."""
+        if self._waiting:
+            self._waiting.popleft().set()
+
+    def notify_all(self) -> None:
+        """Wake everybody. The caller holds the lock."""
+        while self._waiting:
+            self.notify()
+
+
+class Mutex:
+    """A lock that its owner may keep while it waits, since a strand that wants it waits as strands do."""
+
+    def __init__(self) -> None:
+        self._change = Condition()
+        self._taken = False
+
+    def __enter__(self) -> None:
+        with self._change:
+            while self._taken:
+                self._change.wait()
+            self._taken = True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._change:
+            self._taken = False
+            self._change.notify()
+
+
+def hub_here() -> Hub | None:
+    """The hub of the strand that calls this; None in a plain thread."""
+    current = getcurrent()
+    return current.hub if isinstance(current, Strand) else None
+
+
+def begin(work: Callable[[], object], name: str) -> None:
+    """Do `work`, which serves others, beside the caller: in a strand if the caller is one, else a thread."""
+    if hub := hub_here():
+        hub.spawn(work, serves=True)
+    else:
+        threading.Thread(target=work, name=name, daemon=True).start()
+
+
+def elsewhere(work: Callable[[], T]) -> T:
+    """Do work that waits in its own way, such as for a program, where that keeps no other strand waiting."""
+    if hub_here() is None:
+        return work()
+    done: Future[T] = Future()
+    over = Signal()
+
+    def do() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised where it was asked for
+            done.set_exception(error)
+        over.set()
+
+    threading.Thread(target=do, name="chargehand-elsewhere", daemon=True).start()
+    over.wait()
+    return done.result()
+
+
+def _pause() -> tuple[Callable[[float | None], bool], Callable[[], None]]:
+    """A wait for the caller, whether strand or thread, and what ends it."""
+    current = getcurrent()
+    if isinstance(current, Strand):
+        return partial(current.hub.wait, current), partial(current.hub.wake, current, current.waits)
+    gate = threading.Lock()
+    gate.acquire()
+
+    def pause(timeout_s: float | None) -> bool:
+        return gate.acquire(timeout=-1 if timeout_s is None else min(timeout_s, threading.TIMEOUT_MAX))
+
+    return pause, gate.release
