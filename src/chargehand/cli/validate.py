@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Final
 
 from chargehand.cli import screen
-from chargehand.cli.opening import open_project
 from chargehand.cli.plan import next_runs
+from chargehand.cli.planning import open_planner
 from chargehand.cli.requests import ValidateRequest
 from chargehand.errors import InvalidError
 from chargehand.invocation import JobInvocation, Recurrence
@@ -18,7 +18,7 @@ _NEXT_RUNS: Final = 3
 
 def validate(request: ValidateRequest) -> int:
     """Check files and report every problem in the format asked for."""
-    project = open_project(request)
+    project = open_planner(request)
     validation = project.validate(
         request.files or None, run_programs=request.run_programs, every_host=request.every_host
     )
