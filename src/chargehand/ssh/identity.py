@@ -46,11 +46,14 @@ class Identity:
     Attributes:
         name: Where it comes from, for people.
         key: The key itself.
+        text: What is in it, not encrypted, as OpenSSH writes it; None when it is an agent's, or is shown with
+            a certificate.
         certified: Whether it is shown with its certificate.
     """
 
     name: str
     key: paramiko.PKey
+    text: Secret | None = None
     certified: bool = False
 
 
@@ -78,7 +81,7 @@ class KeyRing:
     def from_text(self, text: Secret, passphrase: Secret | None) -> list[Identity]:
         """A key given as text; errors as `from_file`."""
         name = "the given private key"
-        return self._once(text, passphrase, lambda: [Identity(name, _load(name, text, passphrase))])
+        return self._once(text, passphrase, lambda: [_load(name, text, passphrase)])
 
     def of_agent(self, socket_path: str) -> tuple[list[Identity], str]:
         """The keys of an agent; or none, and why."""
@@ -166,11 +169,11 @@ def _from_file(path: Path, passphrase: Secret | None) -> list[Identity]:
         text = Secret(path.read_text(encoding="utf-8", errors="replace"))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
         raise Unreachable("key", f"private key {path}: {error.strerror}") from None
-    plain = Identity(str(path), _load(str(path), text, passphrase))
+    plain = _load(str(path), text, passphrase)
     certificate = path.with_name(path.name + "-cert.pub")
     if not certificate.is_file():
         return [plain]
-    certified = _load(str(path), text, passphrase)
+    certified = _load(str(path), text, passphrase).key
     try:
         certified.load_certificate(str(certificate))
     except (ValueError, SSHException) as error:
@@ -178,7 +181,7 @@ def _from_file(path: Path, passphrase: Secret | None) -> list[Identity]:
     return [Identity(str(certificate), certified, certified=True), plain]
 
 
-def _load(name: str, text: Secret, passphrase: Secret | None) -> paramiko.PKey:
+def _load(name: str, text: Secret, passphrase: Secret | None) -> Identity:
     """Read any format OpenSSH writes; paramiko does not know PKCS#8, and mistakes one error for another."""
     content = text.reveal().strip().encode() + b"\n"
     load = load_ssh_private_key if b"BEGIN OPENSSH PRIVATE KEY" in content else load_pem_private_key
@@ -197,7 +200,7 @@ def _load(name: str, text: Secret, passphrase: Secret | None) -> paramiko.PKey:
     for kind, ours in _CLASSES:
         if isinstance(private, kind):
             plain = private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
-            return ours.from_private_key(StringIO(plain))
+            return Identity(name, ours.from_private_key(StringIO(plain)), Secret(plain))
     raise Unreachable("key", f"private key {name}: keys of this kind are no longer accepted by OpenSSH")
 
 
