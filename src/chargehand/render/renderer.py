@@ -91,12 +91,13 @@ class Renderer:
     ) -> list[str | Problem]:
         """The script of every host in order, or what is wrong with it there.
 
-        Hosts that are alike in everything that the template can read are rendered once. The words of a
-        problem may say more of a host than that, so that a host with a problem is rendered by itself.
+        In a preview, hosts that are alike in everything that the template can read are rendered once; what
+        runs is rendered for each. The words of a problem may say more of a host than that, so that a host with
+        a problem is rendered by itself.
         """
         hosts = list(hosts)
         task = self._task(template, inputs, preview=preview)
-        kinds = self._kinds.of(template, hosts)
+        kinds = self._kinds.of(template, hosts) if preview else list(range(len(hosts)))
         first: dict[object, int] = {}
         leaders = [first.setdefault(kind, number) for number, kind in enumerate(kinds)]
         results: dict[int, str | Problem] = {}
