@@ -92,8 +92,8 @@ class Renderer:
         """The script of every host in order, or what is wrong with it there.
 
         In a preview, hosts that are alike in everything that the template can read are rendered once; what
-        runs is rendered for each. The words of a problem may say more of a host than that, so that a host with
-        a problem is rendered by itself.
+        runs is rendered for each. The words of a problem may say more of a host than that, so that a host
+        with a problem is rendered by itself.
         """
         hosts = list(hosts)
         task = self._task(template, inputs, preview=preview)
