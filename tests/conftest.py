@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from chargehand.ssh import SshProvider
-from chargehand.ssh.native import NativeSshProvider
 from chargehand.strand import Hub
 from databases import _server, database_url, postgres, state, store  # noqa: F401 - fixtures
 from npm import NODE
@@ -63,26 +62,6 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
 def runs_in(request: pytest.FixtureRequest) -> str:
     """What runs a test of a module that uses this, and with it every session it opens."""
     return request.param
-
-
-@pytest.fixture(params=[SshProvider, NativeSshProvider], ids=["fabric", "libssh"])
-def speaker(request: pytest.FixtureRequest) -> type[SshProvider]:
-    """What speaks SSH in a test that uses this."""
-    return request.param
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let libssh speak in a thread only where the contract of providers says so: what differs is the wait."""
-    left_out = [
-        item
-        for item in items
-        if isinstance(item, pytest.Function)
-        and hasattr(item, "callspec")
-        and item.callspec.params.get("speaker") is NativeSshProvider
-        and item.callspec.params.get("runs_in") == "thread"
-    ]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.hookimpl(tryfirst=True)

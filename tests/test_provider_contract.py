@@ -55,13 +55,7 @@ class Reach:
         return list(self.folder.iterdir())
 
 
-WAYS = {
-    "local": ("local", "thread"),
-    "ssh": ("ssh", "strand"),
-    "ssh, a thread a host": ("ssh", "thread"),
-    "ssh by libssh": ("ssh-native", "strand"),
-    "ssh by libssh, a thread a host": ("ssh-native", "thread"),
-}
+WAYS = {"local": ("local", "thread"), "ssh": ("ssh", "strand"), "ssh, a thread a host": ("ssh", "thread")}
 
 
 @pytest.fixture(params=[pytest.param(way, marks=pytest.mark.sshd) if "ssh" in way else way for way in WAYS])
@@ -80,7 +74,7 @@ def reach(
 ) -> Iterator[Reach]:
     folder = tmp_path / "work"
     folder.mkdir()
-    if way[0] != "local":
+    if way[0] == "ssh":
         sshd: Sshd = request.getfixturevalue("sshd")
         settings = sshd.settings(work_folders=(str(folder),))
     else:

@@ -35,12 +35,12 @@ pytestmark = [pytest.mark.sshd, pytest.mark.usefixtures("runs_in")]
 
 
 @pytest.fixture
-def fresh(speaker: type[SshProvider]) -> Iterator[Callable[[], SshProvider]]:
+def fresh() -> Iterator[Callable[[], SshProvider]]:
     """Makes providers that share nothing, and closes them."""
     made: list[SshProvider] = []
 
     def make() -> SshProvider:
-        made.append(speaker())
+        made.append(SshProvider())
         return made[-1]
 
     yield make

@@ -8,11 +8,11 @@ from paramiko.ssh_exception import ChannelException, SSHException
 from chargehand.provider import NotStarted
 from chargehand.ssh.line import Room
 from chargehand.ssh.link import Link
-from chargehand.ssh.vigil import Vigil
 from chargehand.start.channel import ConnectionLost, Received
 from chargehand.strand import Signal
 
 READ_BYTES = 1 << 18
+UNANSWERED = 3
 
 
 class _Stir(Signal):
@@ -32,7 +32,9 @@ class SshChannel:
     def __init__(self, channel: paramiko.Channel, link: Link, keepalive_s: float) -> None:
         self._channel = channel
         self._link = link
-        self._vigil = Vigil(link.title, keepalive_s, lambda: link.wire.heard_at, self._ask)
+        self._keepalive_s = keepalive_s
+        self._asked_at = 0.0
+        self._unanswered = 0
         self._woken = False
         self._stir = _Stir()
         channel.settimeout(0.0)
@@ -70,7 +72,7 @@ class SshChannel:
             if room and self._channel.send_ready():
                 return Received()
             now = time.monotonic()
-            left_s = self._vigil.keep(now)
+            left_s = self._keep_alive(now)
             if end is not None:
                 if now >= end:
                     return Received()
@@ -104,11 +106,31 @@ class SshChannel:
             return Received(closed=True)
         raise self._lost(None)
 
-    def _ask(self) -> None:
+    def _keep_alive(self, now: float) -> float:
+        """Ask for a reply when nothing was heard for a while; give up when nothing ever is.
+
+        Returns:
+            Seconds until it is to be called again.
+        """
+        heard_at = self._link.wire.heard_at
+        if heard_at > self._asked_at:
+            self._unanswered = 0
+        due_at = max(heard_at, self._asked_at) + self._keepalive_s
+        if now < due_at:
+            return due_at - now
+        if self._unanswered == UNANSWERED:
+            silent_s = now - heard_at
+            words = (
+                f"{self._link.title}: not heard of for {silent_s:.0f} s, {UNANSWERED} questions unanswered"
+            )
+            raise ConnectionLost("no-reply", words)
         try:
             self._link.transport.ask_for_reply()
         except (OSError, SSHException, EOFError) as error:
             raise self._lost(error) from None
+        self._unanswered += 1
+        self._asked_at = now
+        return self._keepalive_s
 
     def _lost(self, error: Exception | None) -> ConnectionLost:
         return ConnectionLost("connection-lost", f"{self._link.title}: {self._link.ending(error)}")

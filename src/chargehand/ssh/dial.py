@@ -6,19 +6,16 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from typing import TypeVar
 
 from chargehand.provider import Unreachable
 from chargehand.ssh.failure import Throttled, network, shown
 from chargehand.ssh.interrupt import Interrupt
-from chargehand.ssh.line import SocketLine, line_over
+from chargehand.ssh.line import Line, line_over
 from chargehand.strand import Signal
 
 USER_TIMEOUT_S = 30
 LAST_WORDS_BYTES = 4096
 
-L = TypeVar("L", bound=SocketLine)
 Where = tuple[object, ...]
 Address = tuple[socket.AddressFamily, Where]
 
@@ -56,17 +53,8 @@ def resolve(name: str, port: int, timeout_s: float, interrupt: Interrupt) -> lis
     return found
 
 
-def connect(
-    name: str, port: int, timeout_s: float, interrupt: Interrupt, over: Callable[[socket.socket], L]
-) -> L:
+def connect(name: str, port: int, timeout_s: float, interrupt: Interrupt) -> Line:
     """A TCP connection to the first address of `name` that answers; all of them share the deadline.
-
-    Args:
-        name: Name or address.
-        port: TCP port.
-        timeout_s: For the name and all addresses.
-        interrupt: Ends it early.
-        over: Makes a line of a socket that is not connected yet.
 
     Raises:
         Unreachable: None did; the last one's failure.
@@ -78,7 +66,7 @@ def connect(
     for number, (family, where) in enumerate(addresses):
         share_s = max(0.1, (end - time.monotonic()) / (len(addresses) - number))
         try:
-            return _connect(over, (family, where), share_s, interrupt)
+            return _connect(family, where, share_s, interrupt)
         except ConnectionResetError:
             raise Throttled(f"{name}: it reset the connection at once") from None
         except OSError as error:
@@ -86,10 +74,9 @@ def connect(
     raise failure
 
 
-def _connect(over: Callable[[socket.socket], L], to: Address, timeout_s: float, interrupt: Interrupt) -> L:
-    family, where = to
+def _connect(family: socket.AddressFamily, where: Where, timeout_s: float, interrupt: Interrupt) -> Line:
     connection = socket.socket(family, socket.SOCK_STREAM)
-    line = over(connection)
+    line = line_over(connection)
     try:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):

@@ -3,15 +3,21 @@
 import errno
 import socket
 from dataclasses import dataclass
-from typing import Protocol
+
+from paramiko.ssh_exception import IncompatiblePeer
 
 from chargehand.provider import Unreachable
+from chargehand.ssh.transport import SshTransport
+from chargehand.ssh.wire import Wire
 
 SHOWN = 100
 
 # sshd's own words to a connection that it does not want (sshd.c, drop_connection).
 THROTTLED = b"Exceeded MaxStartups"
 PENALISED = b"Not allowed at this time"
+
+# paramiko's words when it, or who waited for it, lost patience before there was a session.
+TIMED_OUT = ("Error reading SSH protocol banner", "No existing session")
 
 _ERRNO_CODES = {
     errno.ECONNREFUSED: "refused",
@@ -59,63 +65,6 @@ def network(error: OSError, target: str, *, timeout_s: float = 0.0) -> Unreachab
     return Unreachable(code, f"{target}: {words}", again=code != "network")
 
 
-class OutOfTime(Exception):  # noqa: N818 - a host's trouble, not a defect
-    """The host took too long."""
-
-
-class Incompatible(Exception):  # noqa: N818 - a host's trouble, not a defect
-    """The host speaks another version of the protocol, or has no algorithm in common with us; in words."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mismatch:
-    """The kind of algorithm that both sides have none in common of, and both lists."""
-
-    what: str
-    theirs: str
-    ours: str
-
-
-class Bytes(Protocol):
-    """What is known of the bytes under a connection; see `chargehand.ssh.wire.Wire`."""
-
-    @property
-    def greeting(self) -> bytes:
-        """What the other side said up to its SSH version line."""
-
-    @property
-    def greeted(self) -> bool:
-        """Whether the version line came."""
-
-    @property
-    def ended(self) -> str:
-        """How they ended."""
-
-    @property
-    def trouble(self) -> str:
-        """What broke them, in words."""
-
-
-class Talk(Protocol):
-    """What is known of the protocol over them."""
-
-    @property
-    def farewell(self) -> str:
-        """What the host said when it disconnected."""
-
-    def mismatch(self) -> Mismatch | None:
-        """Why no algorithms could be agreed on; None when that is not what failed."""
-
-
-def ending(wire: Bytes, talk: Talk, error: Exception | None) -> str:
-    """How a connection ended that stood, in words."""
-    if talk.farewell:
-        return f"the host ended the connection: {shown(talk.farewell)}"
-    words = {"eof": "the host closed the connection", "reset": "the connection was reset"}
-    why = wire.trouble or error or "it was closed"
-    return words.get(wire.ended) or f"the connection broke: {why}"
-
-
 @dataclass(frozen=True, slots=True)
 class Handshake:
     """What is known of a handshake that failed.
@@ -128,8 +77,8 @@ class Handshake:
     """
 
     target: str
-    wire: Bytes
-    transport: Talk | None
+    wire: Wire
+    transport: SshTransport | None
     timeout_s: float
 
     def failure(self, error: Exception) -> Unreachable | Throttled:
@@ -138,7 +87,7 @@ class Handshake:
             return error
         if isinstance(error, RuntimeError):
             return ours(error, self.target)
-        if isinstance(error, Incompatible):
+        if isinstance(error, IncompatiblePeer):
             return self._incompatible(error)
         if self.wire.ended == "broken":
             return Unreachable("connection-lost", f"{self.target}: {self.wire.trouble}", again=True)
@@ -148,7 +97,7 @@ class Handshake:
             farewell = self.transport.farewell if self.transport else ""
             words = f"it hung up during the key exchange{': ' + shown(farewell) if farewell else ''}"
             return Unreachable("protocol", f"{self.target}: {words}", again=True)
-        if isinstance(error, OutOfTime):
+        if str(error) in TIMED_OUT:
             words = f"the key exchange was not finished within {self.timeout_s:g} s"
             return Unreachable("banner-timeout", f"{self.target}: {words}", again=True)
         return Unreachable("protocol", f"{self.target}: not the SSH protocol: {shown(str(error))}")
@@ -161,13 +110,13 @@ class Handshake:
             return Unreachable("refused", f"{self.target}: {words}", again=True)
         if hung_up and (not seen or seen.startswith(THROTTLED)):
             return Throttled(f"{self.target}: it hung up before its version line")
-        if hung_up or self.wire.ended == "flood" or not isinstance(error, OutOfTime):
+        if hung_up or self.wire.ended == "flood" or str(error) not in TIMED_OUT:
             return Unreachable("protocol", f"{self.target}: no SSH server speaks there, but: {shown(seen)}")
         said = f"; it said: {shown(seen)}" if seen else ""
         words = f"no SSH version line within {self.timeout_s:g} s{said}"
         return Unreachable("banner-timeout", f"{self.target}: {words}", again=True)
 
-    def _incompatible(self, error: Incompatible) -> Unreachable:
+    def _incompatible(self, error: IncompatiblePeer) -> Unreachable:
         mismatch = self.transport.mismatch() if self.transport else None
         if mismatch is None:
             line = shown(self.wire.greeting.strip().split(b"\n")[-1])

@@ -46,14 +46,11 @@ class Identity:
     Attributes:
         name: Where it comes from, for people.
         key: The key itself.
-        text: What is in it, not encrypted, as OpenSSH writes it; None when it is an agent's, or is shown with
-            a certificate.
         certified: Whether it is shown with its certificate.
     """
 
     name: str
     key: paramiko.PKey
-    text: Secret | None = None
     certified: bool = False
 
 
@@ -81,7 +78,7 @@ class KeyRing:
     def from_text(self, text: Secret, passphrase: Secret | None) -> list[Identity]:
         """A key given as text; errors as `from_file`."""
         name = "the given private key"
-        return self._once(text, passphrase, lambda: [_load(name, text, passphrase)])
+        return self._once(text, passphrase, lambda: [Identity(name, _load(name, text, passphrase))])
 
     def of_agent(self, socket_path: str) -> tuple[list[Identity], str]:
         """The keys of an agent; or none, and why."""
@@ -169,11 +166,11 @@ def _from_file(path: Path, passphrase: Secret | None) -> list[Identity]:
         text = Secret(path.read_text(encoding="utf-8", errors="replace"))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
         raise Unreachable("key", f"private key {path}: {error.strerror}") from None
-    plain = _load(str(path), text, passphrase)
+    plain = Identity(str(path), _load(str(path), text, passphrase))
     certificate = path.with_name(path.name + "-cert.pub")
     if not certificate.is_file():
         return [plain]
-    certified = _load(str(path), text, passphrase).key
+    certified = _load(str(path), text, passphrase)
     try:
         certified.load_certificate(str(certificate))
     except (ValueError, SSHException) as error:
@@ -181,7 +178,7 @@ def _from_file(path: Path, passphrase: Secret | None) -> list[Identity]:
     return [Identity(str(certificate), certified, certified=True), plain]
 
 
-def _load(name: str, text: Secret, passphrase: Secret | None) -> Identity:
+def _load(name: str, text: Secret, passphrase: Secret | None) -> paramiko.PKey:
     """Read any format OpenSSH writes; paramiko does not know PKCS#8, and mistakes one error for another."""
     content = text.reveal().strip().encode() + b"\n"
     load = load_ssh_private_key if b"BEGIN OPENSSH PRIVATE KEY" in content else load_pem_private_key
@@ -200,7 +197,7 @@ def _load(name: str, text: Secret, passphrase: Secret | None) -> Identity:
     for kind, ours in _CLASSES:
         if isinstance(private, kind):
             plain = private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
-            return Identity(name, ours.from_private_key(StringIO(plain)), Secret(plain))
+            return ours.from_private_key(StringIO(plain))
     raise Unreachable("key", f"private key {name}: keys of this kind are no longer accepted by OpenSSH")
 
 

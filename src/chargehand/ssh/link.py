@@ -8,9 +8,8 @@ from types import SimpleNamespace
 
 import fabric
 import paramiko
-from paramiko.ssh_exception import IncompatiblePeer
 
-from chargehand.ssh.failure import Handshake, Incompatible, OutOfTime, ending
+from chargehand.ssh.failure import Handshake, shown
 from chargehand.ssh.login import Login
 from chargehand.ssh.route import Route
 from chargehand.ssh.transport import SshTransport
@@ -20,9 +19,6 @@ from chargehand.ssh.wire import Wire
 log = logging.getLogger(__name__)
 
 FAREWELL_S = 5.0
-
-# paramiko's words when it, or who waited for it, lost patience before there was a session.
-_TIMED_OUT = ("Error reading SSH protocol banner", "No existing session")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +40,17 @@ class Link:
     below: ExitStack = field(default_factory=ExitStack)
 
     @property
-    def user(self) -> str:
-        """Who is logged in."""
-        user: str = self.connection.user
-        return user
-
-    @property
     def alive(self) -> bool:
         """Whether the connection stands, as far as we know."""
         return self.transport.is_active()
 
     def ending(self, error: Exception | None) -> str:
         """How the connection ended, in words."""
-        return ending(self.wire, self.transport, error)
+        if self.transport.farewell:
+            return f"the host ended the connection: {shown(self.transport.farewell)}"
+        words = {"eof": "the host closed the connection", "reset": "the connection was reset"}
+        why = self.wire.trouble or error or "it was closed"
+        return words.get(self.wire.ended) or f"the connection broke: {why}"
 
     def hang_up(self) -> None:
         """End the connection. Never raises."""
@@ -105,7 +99,7 @@ def shake_hands(route: Route, wire: Wire, trust: Trust, login: Login) -> Link:
         connection.open()
     except Exception as error:
         transport = made[0] if made else None
-        failure = Handshake(route.title, wire, transport, timeout_s).failure(_told(error))
+        failure = Handshake(route.title, wire, transport, timeout_s).failure(error)
         log.debug("%s: no session", route.title, exc_info=error)
         _hang_up(transport, wire)
         raise failure from None
@@ -148,13 +142,6 @@ class _NoSshConfig(paramiko.SSHConfig):
 
     def lookup(self, hostname: str) -> paramiko.SSHConfigDict:
         return paramiko.SSHConfigDict(hostname=hostname)
-
-
-def _told(error: Exception) -> Exception:
-    """In the words of `failure` what has a name of its own in paramiko."""
-    if isinstance(error, IncompatiblePeer):
-        return Incompatible(str(error))
-    return OutOfTime(str(error)) if str(error) in _TIMED_OUT else error
 
 
 def _hang_up(transport: SshTransport | None, wire: Wire) -> None:

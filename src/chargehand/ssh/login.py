@@ -3,71 +3,23 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Protocol
+
+from paramiko.ssh_exception import AuthenticationException, BadAuthenticationType, SSHException
 
 from chargehand.provider import Unreachable
 from chargehand.secret import Secret
 from chargehand.ssh.failure import shown
 from chargehand.ssh.identity import Identity, KeyRing, Locked, public_key
 from chargehand.ssh.route import Route
+from chargehand.ssh.transport import SshTransport
 
 ATTEMPTS = 6  # sshd's MaxAuthTries
 PASSWORD_WORDS = ("password", "passwort", "mot de passe", "contraseña", "пароль", "密码", "パスワード")
 
 
-class Denied(Exception):  # noqa: N818 - a host's answer
-    """The host said no, and listens for another attempt."""
-
-
-class NotTaken(Denied):
-    """The host does not let anybody in this way.
-
-    Attributes:
-        allowed: The methods it takes.
-    """
-
-    def __init__(self, allowed: Sequence[str]) -> None:
-        super().__init__(", ".join(allowed))
-        self.allowed = allowed
-
-
-class SecondFactor(Exception):  # noqa: N818 - a host's question
+class SecondFactor(SSHException):
     """The host asks for something that is no password."""
-
-
-class Unanswered(Exception):  # noqa: N818 - a host's silence
-    """The host said neither yes nor no; in words, why."""
-
-
-class Porter(Protocol):
-    """The host's side of a login, on a connection whose host key was accepted.
-
-    What shows something returns the methods that must follow, none when that was all. It raises `Denied`,
-    `NotTaken`, `SecondFactor` or `Unanswered`.
-
-    Attributes:
-        auth_timeout: Seconds that the next attempt may take.
-    """
-
-    auth_timeout: float
-
-    @property
-    def farewell(self) -> str:
-        """What the host said when it disconnected."""
-
-    def is_active(self) -> bool:
-        """Whether the connection stands, as far as we know."""
-
-    def show_key(self, user: str, identity: Identity) -> Sequence[str]:
-        """Prove that we have a key."""
-
-    def show_password(self, user: str, password: str) -> Sequence[str]:
-        """Give a password."""
-
-    def answer_prompts(self, user: str, answers: "Answers") -> Sequence[str]:
-        """Let `answers` answer what the host asks (keyboard-interactive)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +28,12 @@ class _Attempt:
 
     name: str
     method: str
-    show: Callable[[], Sequence[str]]
+    show: Callable[[], list[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
-    """Who we are to one host, and how it is shown. To paramiko's client it is an auth strategy.
+    """An auth strategy for paramiko's client: it is asked only after the host key was accepted.
 
     Attributes:
         user: Login name.
@@ -99,7 +51,7 @@ class Login:
     timeout_s: float
     remarks: Sequence[str] = ()
 
-    def authenticate(self, transport: Porter) -> None:
+    def authenticate(self, transport: SshTransport) -> None:
         """Log in.
 
         Raises:
@@ -116,13 +68,13 @@ class Login:
             transport.auth_timeout = max(0.1, end - time.monotonic())
             try:
                 allowed = attempt.show()
-            except NotTaken as error:
-                allowed = error.allowed
+            except BadAuthenticationType as error:
+                allowed = error.allowed_types
                 if attempt.method == "publickey":
                     tried.append(f"{attempt.name} (the host takes no keys)")
             except SecondFactor as error:
                 raise self._refused([*tried, attempt.name], allowed, str(error)) from None
-            except (Denied, Unanswered) as error:
+            except (SSHException, EOFError, OSError) as error:
                 tried.append(attempt.name)
                 self._check_alive(transport, error, end, tried, allowed)
             else:
@@ -131,25 +83,27 @@ class Login:
                 tried.append(f"{attempt.name} (accepted, but not enough)")
         raise self._refused(tried, allowed, "")
 
-    def _attempts(self, transport: Porter) -> Iterator[_Attempt]:
+    def _attempts(self, transport: SshTransport) -> Iterator[_Attempt]:
         for identity in self.identities[:ATTEMPTS]:
             yield _Attempt(
                 f"key {identity.name} ({identity.key.fingerprint})",
                 "publickey",
-                partial(transport.show_key, self.user, identity),
+                lambda key=identity.key: transport.auth_publickey(self.user, key),  # type: ignore[misc]  # bound now
             )
         if self.password is not None:
             password = self.password.reveal()
-            yield _Attempt("password", "password", partial(transport.show_password, self.user, password))
+            yield _Attempt(
+                "password", "password", lambda: transport.auth_password(self.user, password, fallback=False)
+            )
             yield _Attempt(
                 "password by keyboard-interactive",
                 "keyboard-interactive",
-                partial(transport.answer_prompts, self.user, Answers(password)),
+                lambda: transport.auth_interactive(self.user, _Answers(password)),
             )
 
     def _check_alive(
         self,
-        transport: Porter,
+        transport: SshTransport,
         error: Exception,
         end: float,
         tried: Sequence[str],
@@ -160,9 +114,9 @@ class Login:
             words = f"{self.title}: the login of {self.user} was not decided within {self.timeout_s:g} s"
             raise Unreachable("auth-timeout", words, again=True) from None
         if not transport.is_active():
-            said = transport.farewell or str(error)
+            said = transport.farewell or ("" if isinstance(error, EOFError) else str(error))
             raise self._refused(tried, allowed, f"the host hung up: {shown(said)}") from None
-        if isinstance(error, Unanswered):
+        if not isinstance(error, AuthenticationException):
             raise error
 
     def _refused(self, tried: Sequence[str], allowed: Sequence[str] | None, words: str) -> Unreachable:
@@ -226,7 +180,7 @@ def _distinct(identities: Sequence[Identity]) -> list[Identity]:
     return list(distinct.values())
 
 
-class Answers:
+class _Answers:
     """Answers one prompt for a password, once, and nothing else."""
 
     def __init__(self, password: str) -> None:
@@ -234,12 +188,6 @@ class Answers:
         self._given = False
 
     def __call__(self, _title: str, _instructions: str, prompts: Sequence[tuple[str, bool]]) -> list[str]:
-        """The answers to prompts, each given with whether what is typed is shown.
-
-        Raises:
-            SecondFactor: That is no prompt for a password.
-            Denied: It was answered before.
-        """
         if not prompts:
             return []
         text, echo = prompts[0]
@@ -247,6 +195,6 @@ class Answers:
         if len(prompts) > 1 or echo or not wanted:
             raise SecondFactor(f"it asks for more than a password: {shown(text)}")
         if self._given:
-            raise Denied("the password is wrong")
+            raise AuthenticationException("the password is wrong")
         self._given = True
         return [self._password]

@@ -7,12 +7,10 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
 
 from chargehand.connection import ConnectionSettings
-from chargehand.provider import Session, Stop, Unreachable
+from chargehand.provider import Stop, Unreachable
 from chargehand.ssh.bastion import Bastions
-from chargehand.ssh.channel import open_channel
 from chargehand.ssh.config import SshConfig
 from chargehand.ssh.dial import ProxyCommand, connect
 from chargehand.ssh.failure import Throttled, ours
@@ -20,7 +18,6 @@ from chargehand.ssh.gate import Gate
 from chargehand.ssh.hostkey import KnownHosts
 from chargehand.ssh.identity import KeyRing, agent_socket
 from chargehand.ssh.interrupt import Interrupt
-from chargehand.ssh.line import line_over
 from chargehand.ssh.link import Link, shake_hands
 from chargehand.ssh.login import Login, compose
 from chargehand.ssh.route import Route, find, hop_settings
@@ -30,8 +27,6 @@ from chargehand.ssh.wire import Wire
 from chargehand.strand import HUBS
 
 TRIES = 4
-L = TypeVar("L")
-Attempt = Callable[[Route, Trust, Login, Interrupt], L]
 
 
 class SshProvider:
@@ -53,40 +48,40 @@ class SshProvider:
         self._config = SshConfig()
         self._keys = KeyRing()
         self._gate = Gate()
-        self._bastions = Bastions(lambda settings: self._reach(settings, Interrupt(Stop()), self._attempt))
+        self._bastions = Bastions(lambda settings: self._reach(settings, Interrupt(Stop())))
 
-    def open(self, settings: ConnectionSettings, stop: Stop) -> Session:
+    def open(self, settings: ConnectionSettings, stop: Stop) -> SshSession:
         """Reach one host; see `chargehand.provider.Provider`.
 
         Raises:
             Unreachable: No session, and why.
         """
-        return SshSession(self._reach(settings, Interrupt(stop), self._attempt), settings, open_channel)
+        return SshSession(self._reach(settings, Interrupt(stop)), settings)
 
     def close(self) -> None:
         """Let go of what sessions share."""
         self._bastions.close()
         self._keys.close()
 
-    def _reach(self, settings: ConnectionSettings, interrupt: Interrupt, attempt: Attempt[L]) -> L:
+    def _reach(self, settings: ConnectionSettings, interrupt: Interrupt) -> Link:
         """A connection, to a host or to a jump host."""
         interrupt.check()
         try:
-            return self._try(settings, interrupt, attempt)
+            return self._try(settings, interrupt)
         except (OSError, RuntimeError) as error:
             raise ours(error, settings.address) from error
 
-    def _try(self, settings: ConnectionSettings, interrupt: Interrupt, attempt: Attempt[L]) -> L:
+    def _try(self, settings: ConnectionSettings, interrupt: Interrupt) -> Link:
         """As often as a host that is busy with others may need."""
         route = find(settings, self._config)
         # Before the first packet: a key that cannot be used costs no connection.
         login = compose(route, self._keys, agent_socket())
         trust = Trust(route, self._known_hosts(route.known_hosts), self._now())
-        for number in range(TRIES):
-            if number:
-                interrupt.wait(self._jitter.uniform(0.5, 2.0**number))
+        for attempt in range(TRIES):
+            if attempt:
+                interrupt.wait(self._jitter.uniform(0.5, 2.0**attempt))
             try:
-                return attempt(route, trust, login, interrupt)
+                return self._attempt(route, trust, login, interrupt)
             except Throttled:
                 continue
         words = f"{route.title}: it hung up before its version line, {TRIES} times: too many connect at once"
@@ -115,8 +110,7 @@ class SshProvider:
             program = ProxyCommand(route.proxy_command)
             below.callback(program.close)
             return Wire(program.line, stall_s=stall_s, epitaph=program.epitaph)
-        line = connect(route.address, route.port, route.connect_timeout_s, interrupt, line_over)
-        return Wire(line, stall_s=stall_s)
+        return Wire(connect(route.address, route.port, route.connect_timeout_s, interrupt), stall_s=stall_s)
 
     def _known_hosts(self, files: tuple[Path, ...]) -> KnownHosts:
         with self._lock:

@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import paramiko
@@ -19,11 +19,8 @@ from paramiko.agent import AgentKey
 from paramiko.auth_handler import AuthHandler
 from paramiko.common import cMSG_CHANNEL_CLOSE, cMSG_CHANNEL_OPEN, cMSG_CHANNEL_REQUEST, cMSG_GLOBAL_REQUEST
 from paramiko.message import Message
-from paramiko.ssh_exception import AuthenticationException, BadAuthenticationType, SSHException
+from paramiko.ssh_exception import SSHException
 
-from chargehand.ssh.failure import Mismatch
-from chargehand.ssh.identity import Identity
-from chargehand.ssh.login import Answers, Denied, NotTaken, Unanswered
 from chargehand.ssh.packets import Packets, PlainPackets
 from chargehand.ssh.wire import Wire
 from chargehand.strand import Mutex, Signal, begin, hub_here
@@ -45,6 +42,15 @@ _KINDS = (
     ("MAC", "client_mac_algo_list", "preferred_macs"),
     ("MAC", "server_mac_algo_list", "preferred_macs"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """The kind of algorithm that both sides have none in common of, and both lists."""
+
+    what: str
+    theirs: str
+    ours: str
 
 
 class SshTransport(paramiko.Transport):
@@ -115,18 +121,6 @@ class SshTransport(paramiko.Transport):
         agreed.wait(timeout)
         if not self.is_active():
             raise self.get_exception() or SSHException("Negotiation failed.")
-
-    def show_key(self, user: str, identity: Identity) -> list[str]:
-        """See `Porter.show_key`."""
-        return _answer(partial(self.auth_publickey, user, identity.key))
-
-    def show_password(self, user: str, password: str) -> list[str]:
-        """See `Porter.show_password`."""
-        return _answer(partial(self.auth_password, user, password))
-
-    def answer_prompts(self, user: str, answers: Answers) -> list[str]:
-        """See `Porter.answer_prompts`."""
-        return _answer(partial(self.auth_interactive, user, answers))
 
     def auth_publickey(self, username: str, key: paramiko.PKey, event: object = None) -> list[str]:  # noqa: ARG002 - nobody gives one
         """Show a key; the methods that must follow, none when that was all."""
@@ -342,18 +336,6 @@ class _Orderly:
                 return
             self._closed = message.asbytes()[:1] == cMSG_CHANNEL_CLOSE
             self._transport._send_user_message(message)  # type: ignore[attr-defined]  # noqa: SLF001 - in its place
-
-
-def _answer(ask: Callable[[], list[str]]) -> list[str]:
-    """What comes of an attempt to log in, in the words of `login`."""
-    try:
-        return ask()
-    except BadAuthenticationType as error:
-        raise NotTaken(error.allowed_types) from None
-    except AuthenticationException as error:
-        raise Denied(str(error)) from None
-    except (SSHException, EOFError, OSError) as error:
-        raise Unanswered(str(error)) from None
 
 
 def _channel_request(channel: paramiko.Channel, kind: str) -> Message:

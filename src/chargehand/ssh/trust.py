@@ -33,11 +33,6 @@ class Trust(paramiko.MissingHostKeyPolicy):
         """The host key algorithms to offer."""
         return self._known.algorithms(self._name)
 
-    @property
-    def by_certificate(self) -> bool:
-        """Whether the host may be known by a certificate."""
-        return self.algorithms[0].endswith(CERTIFICATE_SUFFIX)
-
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:  # noqa: ARG002 - paramiko's signature
         """Return when the host is to be trusted.
 
