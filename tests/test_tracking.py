@@ -1,5 +1,6 @@
 """Tracking: what the branch of a real repository holds is in force, exactly, and its jobs run once."""
 
+import hmac
 import json
 import shutil
 import signal
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -359,6 +361,37 @@ def test_a_nudge_has_the_repository_looked_at_at_once_and_says_what_started_its_
     (run,) = followed.stored()
     assert run.record.provenance is not None
     assert run.record.provenance.trigger == "webhook"
+
+
+def test_a_webhook_has_serve_take_a_push_over_and_run_its_jobs_at_once(followed: Followed) -> None:
+    followed.tracking(interval=3600)
+    table = '[webhook]\nlisten = "127.0.0.1:0"\nsecrets = [{ env = "HOOK" }]\n'
+    file = followed.root / "chargehand.toml"
+    file.write_text(file.read_text() + table)
+    followed.environ["HOOK"] = "a secret of the test"
+    followed.pushed("deploy")
+    followed.origin.push()
+    with followed.start("serve", "--interval", "300") as serving:
+        serving.await_told("is in force")
+        followed.pushed("deploy", version=2)
+        commit = followed.origin.push()
+        told = (followed.root / "stderr").read_text()
+        body = b'{"ref": "refs/heads/main"}'
+        signature = hmac.new(b"a secret of the test", body, "sha256").hexdigest()
+        request = Request(
+            told.partition("hearing webhooks at ")[2].split()[0],
+            body,
+            {"Content-Type": "application/json", "X-Signature": f"sha256={signature}"},
+        )
+        with urlopen(request, timeout=60) as answer:
+            assert answer.status == 202
+        wait_until(lambda: followed.ran() == ["deploy-2"], 60, "the push is heard of")
+        serving.signal(signal.SIGTERM)
+        assert serving.answer().code == 143
+    (run,) = followed.stored()
+    assert run.record.provenance is not None
+    assert (run.record.provenance.trigger, run.record.provenance.commit) == ("webhook", commit)
+    assert "by a webhook" in followed.chargehand("show", "1").stdout
 
 
 def test_two_machines_on_one_store_take_a_push_over_once_and_run_its_jobs_once(
