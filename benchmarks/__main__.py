@@ -13,8 +13,6 @@ NAMES = {
     "series": "several jobs in a row on the same hosts",
     "scale": "10,000 hosts beside 1,000",
     "history": "how long commands take in a long history",
-    "recording": "what writing a run down costs",
-    "preparation": "what comes before the first connection",
 }
 """What each measures; it is a module of this package with a function `main`."""
 

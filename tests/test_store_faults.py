@@ -204,11 +204,11 @@ def test_a_full_disk_is_told_and_what_was_confirmed_is_there(small_disk):
 
 AS_NOBODY = """
 import os, sys
-os.setgid(65534); os.setuid(65534)
 from datetime import UTC, datetime
 from pathlib import Path
 from chargehand.errors import StoreError
 from chargehand.store import open_store
+os.setgid(65534); os.setuid(65534)  # who may not be allowed to read where Python lies
 try:
     open_store("", state=Path(sys.argv[1]), clock=lambda: datetime.now(UTC))
 except StoreError as error:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import inspect
+import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +20,9 @@ from chargehand.cli.application import application
 from chargehand.cli.command import Command
 
 SOURCE = Path(chargehand.__file__).parent
+PROGRAM = Path(sys.executable).with_name("chargehand")
 HEAVY = (
+    "alembic",
     "asyncssh",
     "croniter",
     "cryptography",
@@ -61,6 +65,75 @@ def test_no_help_imports_a_heavy_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.stderr == "\n"
+
+
+READING = {"jinja2", "jsonschema", "croniter", "cryptography", "yaml"}
+IMPORTED = {
+    "list": set(),
+    "list 'host = web1'": set(),
+    "show last": set(),
+    "output last": set(),
+    "diff last last": set(),
+    "schedule list": {"croniter", "cryptography", "yaml"},
+    "schedule next": {"croniter", "cryptography", "yaml"},
+    "hosts": READING,
+    "templates": READING,
+    "features": READING,
+    "bookmarks": READING,
+    "schema": {"jsonschema", "yaml"},
+    "validate": READING,
+    "plan playbooks/hello.yml": READING,
+    "render playbooks/hello.yml -l web1.example.com": READING,
+}
+"""What of the heavy libraries a command imports at most, in a project with a history."""
+
+ASKED = {"show ": set(), "plan ": READING, "templates ": READING}
+"""The same of a shell that completes what was typed so far."""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "here.ini").write_text("here ansible_connection=local\n", encoding="utf-8")
+    for line in ("init", "exec -i here.ini all -- true"):
+        subprocess.run([PROGRAM, *shlex.split(line)], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+def imported(project: Path, line: str, **environ: str) -> set[str]:
+    """The heavy libraries that a command imports."""
+    script = (
+        "import sys\n"
+        "from chargehand.cli.application import main\n"
+        "try:\n    main()\n"
+        "finally:\n"
+        f"    print(*(name for name in {HEAVY!r} if name in sys.modules), file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *shlex.split(line)],
+        cwd=project,
+        env=os.environ | environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stderr.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(("line", "libraries"), IMPORTED.items(), ids=IMPORTED)
+def test_a_command_imports_no_library_that_it_does_not_need(
+    project: Path, line: str, libraries: set[str]
+) -> None:
+    assert imported(project, line) <= libraries
+
+
+@pytest.mark.parametrize(("typed", "libraries"), ASKED.items(), ids=ASKED)
+def test_a_shell_that_completes_imports_no_library_that_it_does_not_need(
+    project: Path, typed: str, libraries: set[str]
+) -> None:
+    words = {"COMP_WORDS": f"chargehand {typed}", "COMP_CWORD": str(len(typed.split()) + 1)}
+    assert imported(project, "", _CHARGEHAND_COMPLETE="bash_complete", **words) <= libraries
 
 
 @pytest.mark.parametrize("path", EVERY, ids=" ".join)

@@ -3,6 +3,7 @@
 import math
 import re
 from datetime import UTC, datetime, tzinfo
+from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
 from chargehand.errors import did_you_mean
@@ -99,10 +100,16 @@ def find_zone(name: str) -> ZoneInfo:
     Raises:
         MomentError: There is none of that name; names the nearest one.
     """
-    known = available_timezones()
+    known = _zone_names()
     if name in known:
         return ZoneInfo(name)
     of_that_city = [zone for zone in sorted(known) if zone.casefold().endswith("/" + name.casefold())]
     hint = f"did you mean `{of_that_city[0]}`?" if of_that_city else did_you_mean(name, known)
     advice = hint or "names look like `Europe/Berlin`"
     raise MomentError(f"there is no time zone `{name}`; {advice}")
+
+
+@cache
+def _zone_names() -> frozenset[str]:
+    """Every zone there is; looking for them reads hundreds of files."""
+    return frozenset(available_timezones())

@@ -5,12 +5,17 @@ is a thin layer over this class, which is the Python API as well.
 """
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
+from typing import Self
 
+from chargehand.address import STORE_VARIABLE
 from chargehand.compose import NO_OVERRIDES, Overrides
+from chargehand.errors import Place, StoreError, UsageError
 from chargehand.event import Observer
 from chargehand.execution import Execution, describe, execute
 from chargehand.git import Exported, Mirror, export
@@ -23,7 +28,7 @@ from chargehand.planner import Planner
 from chargehand.provenance import Launch, Provenance
 from chargehand.recording import Book, called_off, open_book
 from chargehand.recovery import check_resumable, check_scripts, is_over, result_of, resume, take_over
-from chargehand.reference import Prompt, refuse_prompt
+from chargehand.reference import Prompt, read_reference, refuse_prompt
 from chargehand.report.invocation import InvocationRecord
 from chargehand.rerun import (
     ALL_AGAIN,
@@ -38,15 +43,58 @@ from chargehand.rerun import (
     repeat,
 )
 from chargehand.runner import Runner
-from chargehand.settings import Settings, load_settings
-from chargehand.store import Stored
+from chargehand.settings import NO_STORE, Settings, load_settings
+from chargehand.store import Store, Stored, open_store
 from chargehand.targeting import pick
+from chargehand.trees import Tree
 
 _log = logging.getLogger(__name__)
 
 
 class Project(Planner):
-    """A user's repository, and what can be asked of it."""
+    """A user's repository, the store beside it, and what can be asked of both."""
+
+    @property
+    def records(self) -> bool:
+        """Whether runs are written down at all."""
+        return (self._environ_store or self.settings.store) != NO_STORE
+
+    @cached_property
+    def store(self) -> Store:
+        """What was run, and what is to be run.
+
+        Raises:
+            StoreError: It cannot be opened.
+            SecretError: Its address is a reference that cannot be resolved.
+            UsageError: The settings want nothing recorded.
+        """
+        if not self.records:
+            raise UsageError(f'nothing is recorded here: the setting `store` is "{NO_STORE}"')
+        return open_store(self._store_url(), state=self.state, clock=self._clock)
+
+    def close(self) -> None:
+        """Let go of the store, if it was opened."""
+        if "store" in self.__dict__:
+            self.store.close()
+            del self.store
+
+    def reloaded(self, *, settings: Settings | None = None, inventory: Sequence[str] = ()) -> Self:
+        """The same project with its files read anew; the open store stays.
+
+        Args:
+            settings: In place of those of before.
+            inventory: Sources in place of those of before.
+        """
+        fresh = super().reloaded(settings=settings, inventory=inventory)
+        fresh.__dict__["store"] = self.store  # as `cached_property` keeps it
+        return fresh
+
+    def at(self, tree: Tree | None) -> Self:
+        """The same project with the files of a commit, or of its own folder; the open store stays."""
+        other = super().at(tree)
+        if other is not self:
+            other.__dict__["store"] = self.store
+        return other
 
     @contextmanager
     def begin(
@@ -134,7 +182,7 @@ class Project(Planner):
         Returns:
             A line for each message that could not be sent, which is logged as well.
         """
-        troubles = send_messages(job, records, self)
+        troubles = send_messages(job, records, self, status_before=self._status_before)
         for trouble in troubles:
             _log.warning("%s", trouble)
         return troubles
@@ -299,3 +347,22 @@ class Project(Planner):
             home=self.home,
             head=self.head if root == self.root else None,
         )
+
+    def _status_before(self, record: InvocationRecord) -> str | None:
+        """How the run before ended; a store that cannot tell keeps no message back."""
+        try:
+            return self.store.history.status_before(record) if self.records else None
+        except StoreError:
+            return None
+
+    def _store_url(self) -> str:
+        asked = self._environ_store or self.settings.store
+        if isinstance(asked, str):
+            return asked
+        if asked is None:
+            return ""
+        return self.look_up(read_reference(asked, Place(self.settings.file), question="store: ")).reveal()
+
+    @property
+    def _environ_store(self) -> str:
+        return os.environ.get(STORE_VARIABLE, "")

@@ -7,6 +7,7 @@ the clock as it is. Source: cronie 1.7.2 and Debian's cron, whose rule this is.
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import Final
 
 from croniter import croniter
@@ -59,14 +60,21 @@ def clock_change_warnings(line: CronLine, zone: tzinfo, now: datetime) -> list[P
     """Warnings of fixed times that a change of clocks within a year skips or repeats."""
     if line.follows_clock:
         return []
-    found: list[Problem] = []
+    found = [problem for change in _changes(zone, now) for problem in _change_warning(line, zone, change)]
+    return list(dict.fromkeys(found))
+
+
+@lru_cache(maxsize=64)
+def _changes(zone: tzinfo, now: datetime) -> tuple[datetime, ...]:
+    """The changes of clocks within a year, looked for once for all lines of a zone."""
+    found: list[datetime] = []
     day, end = now.astimezone(UTC), now.astimezone(UTC) + timedelta(days=366)
     while day < end:
         change = _next_change(zone, day)
         if change is not None:
-            found += _change_warning(line, zone, change)
+            found.append(change)
         day += _HORIZON - timedelta(hours=1)
-    return list(dict.fromkeys(found))
+    return tuple(found)
 
 
 def in_words(line: CronLine) -> str:

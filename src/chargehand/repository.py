@@ -1,32 +1,28 @@
-"""Repository: what a user keeps in git for Chargehand and the store beside it, loaded part by part."""
+"""Repository: what a user keeps in git for Chargehand, loaded part by part."""
 
 import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 from chargehand import inventory as inventories
 from chargehand.bookmark import Bookmarks, load_bookmarks
 from chargehand.compose import Catalogue
 from chargehand.credentials import read_vault_passwords
-from chargehand.errors import InvalidError, Place, Problem, UsageError
+from chargehand.errors import InvalidError, Problem
 from chargehand.git import Head
 from chargehand.inventory import Inventory, Programs
 from chargehand.layout import INVENTORY, PLAYBOOKS, find_root, state_folder
 from chargehand.moment import find_zone
-from chargehand.reference import Prompt, SecretReference, read_reference, refuse_prompt, resolve
+from chargehand.reference import Prompt, SecretReference, refuse_prompt, resolve
 from chargehand.runner import utc_now
 from chargehand.secret import Secret
-from chargehand.settings import NO_STORE, Settings, load_settings
-from chargehand.store import Store, open_store
+from chargehand.settings import Settings, load_settings
 from chargehand.taxonomy import Taxonomies, load_taxonomies
 from chargehand.template import SHIPPED_FOLDER, Templates, load_templates
 from chargehand.trees import Tree, Trees
-
-STORE_VARIABLE: Final = "CHARGEHAND_STORE"
-"""The environment's word about the store is stronger than the setting's."""
 
 
 class Repository:
@@ -107,13 +103,13 @@ class Repository:
         )
 
     def reloaded(self, *, settings: Settings | None = None, inventory: Sequence[str] = ()) -> Self:
-        """The same repository with its files read anew; the open store stays.
+        """The same repository with its files read anew.
 
         Args:
             settings: In place of those of before.
             inventory: Sources in place of those of before.
         """
-        fresh = type(self)(
+        return type(self)(
             self.root,
             settings or self.settings,
             inventory=inventory or self.given_sources,
@@ -123,15 +119,13 @@ class Repository:
             home=self.home,
             head=self.head,
         )
-        fresh.__dict__["store"] = self.store  # as `cached_property` keeps it
-        return fresh
 
     def at(self, tree: Tree | None) -> Self:
         """The same repository with the files of a commit; those of its own folder, without one."""
         root, head = (tree.root, tree.head) if tree else (self.home, None)
         if (root, head) == (self.root, self.head):
             return self
-        other = type(self)(
+        return type(self)(
             root,
             self.settings,
             inventory=self.given_sources,
@@ -141,8 +135,6 @@ class Repository:
             home=self.home,
             head=head,
         )
-        other.__dict__["store"] = self.store
-        return other
 
     @property
     def trees(self) -> Trees:
@@ -237,30 +229,6 @@ class Repository:
         """The folder of what is kept between commands."""
         return state_folder(self.home)
 
-    @property
-    def records(self) -> bool:
-        """Whether runs are written down at all."""
-        return (self._environ_store or self.settings.store) != NO_STORE
-
-    @cached_property
-    def store(self) -> Store:
-        """What was run, and what is to be run.
-
-        Raises:
-            StoreError: It cannot be opened.
-            SecretError: Its address is a reference that cannot be resolved.
-            UsageError: The settings want nothing recorded.
-        """
-        if not self.records:
-            raise UsageError(f'nothing is recorded here: the setting `store` is "{NO_STORE}"')
-        return open_store(self._store_url(), state=self.state, clock=self._clock)
-
-    def close(self) -> None:
-        """Let go of the store, if it was opened."""
-        if "store" in self.__dict__:
-            self.store.close()
-            del self.store
-
     def now(self) -> datetime:
         """The time, aware, UTC."""
         return self._clock()
@@ -275,15 +243,3 @@ class Repository:
         return resolve(
             reference, environ=os.environ, prompt=prompt, vault_passwords=passwords, base=self.home
         )
-
-    def _store_url(self) -> str:
-        asked = self._environ_store or self.settings.store
-        if isinstance(asked, str):
-            return asked
-        if asked is None:
-            return ""
-        return self.look_up(read_reference(asked, Place(self.settings.file), question="store: ")).reveal()
-
-    @property
-    def _environ_store(self) -> str:
-        return os.environ.get(STORE_VARIABLE, "")

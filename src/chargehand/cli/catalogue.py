@@ -2,13 +2,13 @@
 
 from chargehand.cli import screen
 from chargehand.cli.requests import ListRequest, TemplatesRequest
-from chargehand.project import Project
+from chargehand.planner import Planner
 from chargehand.template import JobTemplate, TemplateInput, Templates
 
 
 def templates(request: TemplatesRequest) -> int:
     """List the job templates, or tell everything of one."""
-    known = Project.load(".").templates
+    known = Planner.load(".").templates
     if request.name is not None:
         found = known.find(request.name)
         if request.output == "json":
@@ -30,7 +30,7 @@ def templates(request: TemplatesRequest) -> int:
 
 def features(request: ListRequest) -> int:
     """List the features and who serves them."""
-    served = sorted(Project.load(".").templates.features.items())
+    served = sorted(Planner.load(".").templates.features.items())
     if request.output == "json":
         screen.say_json([{"feature": label, "job_template": template.name} for label, template in served])
     else:
@@ -40,7 +40,7 @@ def features(request: ListRequest) -> int:
 
 def bookmarks(request: ListRequest) -> int:
     """List the saved searches."""
-    known = list(Project.load(".").bookmarks)
+    known = list(Planner.load(".").bookmarks)
     if request.output == "json":
         screen.say_json([{"id": each.id, "name": each.name, "query": each.query} for each in known])
     else:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from chargehand.cli import screen
-from chargehand.cli.opening import open_project
+from chargehand.cli.planning import open_planner
 from chargehand.cli.requests import PlanRequest
 from chargehand.comparison import compare
 from chargehand.errors import InvalidError, UsageError
 from chargehand.git import read_branch
-from chargehand.project import Project
+from chargehand.planner import Planner
 from chargehand.report.change import ProjectChange, document
 from chargehand.report.changemarkdown import markdown
 from chargehand.report.changetext import Style, lines
@@ -34,7 +34,7 @@ def show_change(request: PlanRequest) -> int:
     """Show what differs between two revisions of a project."""
     if request.limit is not None or request.exclude is not None or request.inputs:
         raise UsageError("-l, --exclude and -e do not go together with --from and --to")
-    project = open_project(request, "skip")
+    project = open_planner(request, "skip")
     with ExitStack() as stack:
         begin = "HEAD" if request.before is None else request.before
         before = stack.enter_context(open_revision(project.root, begin, "--from"))
@@ -51,7 +51,7 @@ def show_change(request: PlanRequest) -> int:
     return _status(change, detailed=request.detailed_exitcode)
 
 
-def _files(project: Project, files: Sequence[str], revisions: Sequence[Revision]) -> list[str]:
+def _files(project: Planner, files: Sequence[str], revisions: Sequence[Revision]) -> list[str]:
     """The job files that were named, relative to the project.
 
     Raises:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from chargehand.cli import screen
-from chargehand.cli.opening import open_project
+from chargehand.cli.planning import open_planner
 from chargehand.cli.requests import HostsRequest
 from chargehand.errors import NoHostMatchedError, UsageError, did_you_mean
 from chargehand.host import Host
@@ -13,7 +13,7 @@ from chargehand.targeting import narrow
 
 def hosts(request: HostsRequest) -> int:
     """List hosts, or explain a variable of one."""
-    inventory = open_project(request).inventory
+    inventory = open_planner(request).inventory
     for warning in inventory.warnings:
         screen.note_problem(warning)
     if request.words[:1] == ("explain",) and len(request.words) == 3:

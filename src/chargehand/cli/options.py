@@ -9,11 +9,12 @@ import click
 Completer = Callable[[click.Context, click.Parameter, str], list[str]]
 
 
-def completed_by(function: str) -> Completer:
-    """A completer of `chargehand.cli.completers`, imported when the shell asks."""
+def completed_by(completer: str) -> Completer:
+    """A completer, ``module:function`` below `chargehand.cli`, imported when the shell asks."""
+    module, _, function = completer.partition(":")
 
     def complete(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-        found: list[str] = getattr(import_module("chargehand.cli.completers"), function)(ctx, incomplete)
+        found: list[str] = getattr(import_module(f"chargehand.cli.{module}"), function)(ctx, incomplete)
         return found
 
     return complete
@@ -22,7 +23,11 @@ def completed_by(function: str) -> Completer:
 def files(*, required: bool) -> click.Argument:
     """FILE…: job files."""
     return click.Argument(
-        ["files"], nargs=-1, required=required, metavar="FILE...", shell_complete=completed_by("job_files")
+        ["files"],
+        nargs=-1,
+        required=required,
+        metavar="FILE...",
+        shell_complete=completed_by("completers:job_files"),
     )
 
 
@@ -69,7 +74,7 @@ def limit() -> click.Option:
         ["-l", "--limit"],
         metavar="HOSTS",
         help="Of the job's hosts, only these: a search query or an Ansible host pattern.",
-        shell_complete=completed_by("hosts_and_groups"),
+        shell_complete=completed_by("completers:hosts_and_groups"),
     )
 
 
@@ -79,7 +84,7 @@ def exclude() -> click.Option:
         ["--exclude"],
         metavar="HOSTS",
         help="Of the job's hosts, not these.",
-        shell_complete=completed_by("hosts_and_groups"),
+        shell_complete=completed_by("completers:hosts_and_groups"),
     )
 
 

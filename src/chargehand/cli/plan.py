@@ -6,15 +6,15 @@ from itertools import islice
 
 from chargehand.cli import screen
 from chargehand.cli.changes import show_change
-from chargehand.cli.opening import open_project
 from chargehand.cli.overrides import override
+from chargehand.cli.planning import open_planner
 from chargehand.cli.requests import PlanRequest, RenderRequest, SelectionRequest
 from chargehand.errors import UsageError
 from chargehand.hostset import fold
 from chargehand.inventory import Programs
 from chargehand.invocation import JobInvocation
 from chargehand.plan import Plan, Selection
-from chargehand.project import Project
+from chargehand.planner import Planner
 from chargehand.share import TemplateInvocation
 
 _NEXT_RUNS = 5
@@ -50,19 +50,19 @@ def render(request: RenderRequest) -> int:
     return _tell_troubles(shares)
 
 
-def _project(request: PlanRequest | RenderRequest) -> Project:
+def _project(request: PlanRequest | RenderRequest) -> Planner:
     programs: Programs = "run" if request.run_programs else "refuse"
-    return open_project(request, programs)
+    return open_planner(request, programs)
 
 
-def make_plans(project: Project, files: tuple[str, ...], request: SelectionRequest) -> list[Plan]:
+def make_plans(project: Planner, files: tuple[str, ...], request: SelectionRequest) -> list[Plan]:
     """The plan of every job of some files, with what the command line says about hosts and inputs."""
     selection = Selection(limit=request.limit, exclude=request.exclude)
     overrides = override(request.inputs)
     return [project.plan(each, selection=selection) for each in project.compose_files(files, overrides)]
 
 
-def show_plans(project: Project, plans: list[Plan], output: str) -> None:
+def show_plans(project: Planner, plans: list[Plan], output: str) -> None:
     """Plans on stdout, as text or as one JSON list; what is doubtful about them on stderr."""
     now = datetime.now(UTC)
     warnings = [warning for each in plans for warning in (*each.invocation.warnings, *each.warnings)]
@@ -74,7 +74,7 @@ def show_plans(project: Project, plans: list[Plan], output: str) -> None:
         screen.say("\n\n".join("\n".join(_lines(project, each, now)) for each in plans))
 
 
-def _lines(project: Project, plan: Plan, now: datetime) -> Iterator[str]:
+def _lines(project: Planner, plan: Plan, now: datetime) -> Iterator[str]:
     """A plan for people: what counts first, then every script under the hosts that run it."""
     facts = [(name.replace("_", " "), _words(value)) for name, value in _facts(project, plan, now).items()]
     width = max(len(name) for name, _ in facts)
@@ -89,7 +89,7 @@ def _lines(project: Project, plan: Plan, now: datetime) -> Iterator[str]:
             yield f"  not started: {share.trouble.reason}"
 
 
-def _facts(project: Project, plan: Plan, now: datetime) -> dict[str, object]:
+def _facts(project: Planner, plan: Plan, now: datetime) -> dict[str, object]:
     """The effective settings of a plan, by the words of the job file."""
     invocation, limits = plan.invocation, plan.invocation.limits
     return {
@@ -141,7 +141,7 @@ def _groups(plan: Plan) -> list[tuple[list[str], TemplateInvocation]]:
     return list(together.values())
 
 
-def _document(project: Project, plan: Plan, now: datetime) -> dict[str, object]:
+def _document(project: Planner, plan: Plan, now: datetime) -> dict[str, object]:
     return {
         "description": plan.invocation.description,
         **_facts(project, plan, now),

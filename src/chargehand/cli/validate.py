@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from chargehand.cli import screen
-from chargehand.cli.opening import open_project
 from chargehand.cli.pipeline import add_summary, sources_root
 from chargehand.cli.plan import next_runs
+from chargehand.cli.planning import open_planner
 from chargehand.cli.requests import ValidateRequest
 from chargehand.errors import InvalidError
 from chargehand.invocation import JobInvocation, Recurrence
@@ -48,7 +48,7 @@ def validate(request: ValidateRequest) -> int:
 def _validation(request: ValidateRequest) -> Validation:
     """What is found; a project that cannot be opened is a finding like any other."""
     try:
-        return open_project(request).validate(
+        return open_planner(request).validate(
             request.files or None, run_programs=request.run_programs, every_host=request.every_host
         )
     except InvalidError as error:

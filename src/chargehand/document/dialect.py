@@ -134,6 +134,8 @@ _TEXT_TAGS_11 = frozenset({f"{_CORE_TAG}str", f"{_CORE_TAG}value", f"{_CORE_TAG}
 
 
 def _mean_11(text: str, tag: str | None, plain: bool) -> object:
+    if tag is None and (not plain or text[:1] not in _RESOLVER.yaml_implicit_resolvers):
+        return text
     if tag in _VAULT_TAGS:
         return Vaulted(text)
     if tag is None:

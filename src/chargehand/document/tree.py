@@ -6,8 +6,9 @@ deep, meets the recursion of a parser written in C, and every limit holds before
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Never, cast
+from typing import Any, Never, cast
 
 import yaml
 from yaml.events import (
@@ -16,8 +17,12 @@ from yaml.events import (
     CollectionStartEvent,
     DocumentStartEvent,
     Event,
+    MappingEndEvent,
     MappingStartEvent,
     ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
 )
 
 from chargehand.document.dialect import Dialect, Limits, MeaninglessError, tag_name
@@ -107,8 +112,11 @@ class _Grower:
 
     def grow(self) -> None:
         try:
-            for event in yaml.parse(_without_json_oddities(self._source.text), Loader=_LOADER):
-                self._take(event)
+            parser = _LOADER(_without_json_oddities(self._source.text))
+            try:
+                self._take_all(parser.get_event)
+            finally:
+                parser.dispose()
         except yaml.MarkedYAMLError as error:
             problem = self._syntax_problem(error)
             if "nesting depth" in str(error.problem):  # a parser that looks ahead has a limit of its own
@@ -119,28 +127,39 @@ class _Grower:
         if self.problems:
             raise DocumentError(self.problems)
 
-    def _take(self, event: Event) -> None:
-        match event:
-            case ScalarEvent():
-                self._take_scalar(event)
-            case CollectionStartEvent():
-                self._open(event)
-            case CollectionEndEvent():
-                self._close()
-            case AliasEvent():
-                self._add(self._find_alias(event))
-            case DocumentStartEvent():
-                self._documents += 1
-                if self._documents > 1:
-                    self._refuse("a second document begins", self._place(event), "one file, one document")
+    def _take_all(self, next_event: Callable[[], Event | None]) -> None:
+        takers: dict[type, Callable[[Any], None]] = {
+            ScalarEvent: self._take_scalar,
+            SequenceStartEvent: self._open,
+            MappingStartEvent: self._open,
+            SequenceEndEvent: self._close,
+            MappingEndEvent: self._close,
+            AliasEvent: self._take_alias,
+            DocumentStartEvent: self._begin,
+        }
+        while not isinstance(event := next_event(), StreamEndEvent):
+            if (take := takers.get(type(event))) is not None:
+                take(event)
+
+    def _begin(self, event: DocumentStartEvent) -> None:
+        self._documents += 1
+        if self._documents > 1:
+            self._refuse("a second document begins", self._place(event), "one file, one document")
+
+    def _take_alias(self, event: AliasEvent) -> None:
+        self._add(self._find_alias(event))
 
     def _take_scalar(self, event: ScalarEvent) -> None:
-        leaf = Leaf(None, *_start(event), written=event.value, plain=event.implicit[0])
+        text, plain = event.value, event.implicit[0]
         try:
-            leaf.value = self._dialect.mean(event.value, event.tag, event.implicit[0])
+            value = self._dialect.mean(text, event.tag, plain)
         except MeaninglessError as error:
+            value = None
             self._complain(str(error), self._place(event))
-        self._remember(event.anchor, leaf)
+        line, column = _start(event)
+        leaf = Leaf(value, line, column, 1, text, plain)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = leaf
         self._add(leaf)
 
     def _open(self, event: CollectionStartEvent) -> None:
@@ -151,16 +170,13 @@ class _Grower:
         empty: dict[object, object] | list[object] = {} if isinstance(event, MappingStartEvent) else []
         self._stack.append(_Frame(Branch(empty, *_start(event)), event.anchor))
 
-    def _close(self) -> None:
+    def _close(self, _event: CollectionEndEvent) -> None:
         frame = self._stack.pop()
         if frame.merged:
             _merge(frame.branch, frame.merged)
-        self._remember(frame.anchor, frame.branch)
+        if frame.anchor is not None:
+            self._anchors[frame.anchor] = frame.branch
         self._add(frame.branch)
-
-    def _remember(self, anchor: str | None, node: Node) -> None:
-        if anchor is not None:
-            self._anchors[anchor] = node
 
     def _find_alias(self, event: AliasEvent) -> Node:
         name = str(event.anchor)
@@ -183,9 +199,10 @@ class _Grower:
         frame = self._stack[-1]
         branch = frame.branch
         branch.size += node.size
-        if isinstance(branch.value, list):
-            branch.children[len(branch.value)] = node
-            branch.value.append(node.value)
+        value = branch.value
+        if isinstance(value, list):
+            branch.children[len(value)] = node
+            value.append(node.value)
         elif frame.key is None:
             frame.key = node
         else:

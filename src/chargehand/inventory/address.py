@@ -11,6 +11,7 @@ _BRACKETED_PORT = re.compile(r"\[(.+)\]:([0-9]+)")
 _PORT = re.compile(r"((?:[^:\[\]]|\[[^\]]*\])*):([0-9]+)")
 _ADDRESS = re.compile(r"\w[\w.-]*")
 _ZONE = re.compile(r"[\w.-]+")
+_PLAIN_WORD = re.compile(r"\w[\w.-]*", re.ASCII)  # what nearly every word is, and nothing minds
 _SHELL = frozenset("'`\"$;&|<>(){}*?!#~")
 
 
@@ -26,6 +27,8 @@ def split_port(pattern: str) -> tuple[str, int | None]:
 
     A bare IPv6 address has no port, and what is no host name at all is left as it is.
     """
+    if _PLAIN_WORD.fullmatch(pattern):
+        return pattern, None
     match = _BRACKETED_PORT.fullmatch(pattern) or _PORT.fullmatch(pattern)
     name, port = (match[1], int(match[2])) if match else (pattern, None)
     return (name, port) if is_host_pattern(name) else (pattern, None)
@@ -60,7 +63,7 @@ def name_fault(name: str) -> Fault | None:
 
 def address_fault(address: str) -> Fault | None:
     """Why this cannot be dialled safely."""
-    if is_ip_address(address) or _ADDRESS.fullmatch(address):
+    if _ADDRESS.fullmatch(address) or is_ip_address(address):
         return None
     return _word_fault(address, _SHELL) or Fault("is neither a host name nor an IP address")
 
@@ -79,6 +82,8 @@ def port_fault(port: object) -> Fault | None:
 
 
 def _word_fault(word: str, forbidden: frozenset[str]) -> Fault | None:
+    if _PLAIN_WORD.fullmatch(word):
+        return None
     if not word:
         return Fault("is empty")
     if word.startswith("-"):

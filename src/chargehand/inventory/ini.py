@@ -15,6 +15,7 @@ _GROUP_NAME = re.compile(r"([^:\]\s]+)\s*(?:#.*)?")
 _COMMENT = ("#", ";")
 _SIMPLE_WORD = re.compile(r"""(?:[\w.:/@,\[\]=+%-]|"[^"\\]*"|'[^']*')+""", re.ASCII)
 _SIMPLE_LINE = re.compile(rf"{_SIMPLE_WORD.pattern}(?: +{_SIMPLE_WORD.pattern})*", re.ASCII)
+_QUOTE = re.compile("[\"']")
 _QUOTED = re.compile(r""""([^"]*)"|'([^']*)'""")
 
 
@@ -147,7 +148,8 @@ class _Reader:
     def _split(self, line: str, place: Place) -> list[str]:
         """Words as a POSIX shell sees them, but `#` begins a comment even inside a word."""
         if _SIMPLE_LINE.fullmatch(line):  # what shlex does, ten times as fast
-            return [_QUOTED.sub(r"\1\2", word) for word in _SIMPLE_WORD.findall(line)]
+            words = _SIMPLE_WORD.findall(line)
+            return [_QUOTED.sub(r"\1\2", word) for word in words] if _QUOTE.search(line) else words
         words = shlex.split(line, comments=True)
         if re.search(r"\S#", line) and self._cuts_a_word(line, words):
             self._draft.warn(

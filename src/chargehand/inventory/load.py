@@ -1,7 +1,9 @@
 """Load an inventory: read all sources, settle the groups, fold the variables, check the whole."""
 
+import gc
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,9 +52,37 @@ def load(
     Source:
         ansible-core 2.19; ``VARIABLE_PRECEDENCE`` and all other settings as by default.
     """
-    draft = Draft(max_hosts)
-    files = Files(base=base, vault_passwords=vault_passwords)
-    limits = ProgramLimits(timeout_s=program_timeout_s)
+    with _without_collecting():
+        return _load(
+            sources,
+            Files(base=base, vault_passwords=vault_passwords),
+            Draft(max_hosts),
+            programs,
+            ProgramLimits(timeout_s=program_timeout_s),
+            playbook_dir,
+        )
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Keep the garbage collector out: it would walk all that was read again and again, and find nothing."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _load(
+    sources: Sequence[str],
+    files: Files,
+    draft: Draft,
+    programs: Programs,
+    limits: ProgramLimits,
+    playbook_dir: Path | None,
+) -> Inventory:
     reader = SourceReader(draft=draft, files=files, programs=programs, program_limits=limits)
     try:
         folders = [folder for source in sources if (folder := reader.read(source)) is not None]

@@ -21,6 +21,7 @@ _MOMENTS: Final = frozenset(
         "last_occurrence",
         "occurrence",
         "paused_until",
+        "reached_at",
         "scheduled_at",
         "seen_at",
         "seen_until",
@@ -28,6 +29,8 @@ _MOMENTS: Final = frozenset(
         "start_at",
         "start_before",
         "started_at",
+        "taken_at",
+        "tried_at",
     )
 )
 _TRUTHS: Final = frozenset(

@@ -38,26 +38,42 @@ def encode(value: object) -> bytes:
     Raises:
         NotPlainError: A value in it is no plain data.
     """
+    return framed(text(value))
+
+
+def text(value: object, path: str = "") -> bytes:
+    """The JSON text of a value that is, or becomes, a part of a frame.
+
+    Args:
+        value: Plain data.
+        path: Where in the frame it stands, by which an error or a withheld secret in it is called.
+
+    Raises:
+        NotPlainError: A value in it is no plain data.
+    """
     try:
-        text = json.dumps(_plain(value, ""), ensure_ascii=False, separators=(",", ":"))
-        payload = text.encode()
+        return json.dumps(_plain(value, path), ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError as error:
         raise NotPlainError("a text holds half of a surrogate pair") from error
+
+
+def framed(payload: bytes) -> bytes:
+    """A JSON text as a frame."""
     return _LENGTH.pack(len(payload)) + payload
 
 
 def decode(payload: bytes, withheld: Callable[[str], object] = str) -> dict[str, Any]:
     """The value of a frame without its length; `withheld` makes the stand-in for a withheld variable."""
-    text = payload.decode()
-    if "\\u0000" not in text:
-        return dict(json.loads(text))
+    said = payload.decode()
+    if "\\u0000" not in said:
+        return dict(json.loads(said))
 
     def revive(mapping: dict[str, Any]) -> object:
         if PAIRS in mapping:
             return dict(mapping[PAIRS])
         return withheld(mapping[WITHHELD]) if WITHHELD in mapping else mapping
 
-    return dict(json.loads(text, object_hook=revive))
+    return dict(json.loads(said, object_hook=revive))
 
 
 def read(receive: Source) -> bytes:

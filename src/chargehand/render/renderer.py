@@ -1,33 +1,28 @@
 """Renderer: scripts for hosts, rendered in a limited worker process that is replaced when it breaks it."""
 
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from itertools import islice
 from typing import Any, Self
 
 from chargehand.errors import ChargehandError, Place, Problem, TemplateError
 from chargehand.host import Host
 from chargehand.render import frame
 from chargehand.render.limits import RenderLimits
+from chargehand.render.process import WorkerLostError, WorkerProcess
+from chargehand.render.reads import Kinds
 from chargehand.secret import MASKED, Secret
 from chargehand.template import JobTemplate, Templates
 
 InputValues = Mapping[str, "str | Secret"]
 
 _NEEDS_INVENTORY = ("hostvars", "groups")
-# What the interpreter may need to start at all; nothing else of the environment reaches the worker.
-_ENVIRONMENT = ("LD_LIBRARY_PATH", "PATH", "LANG")
+_LIMIT = "render-limit"
+_BATCH = 64
+_BATCH_BYTES = 256 * 1024
 _START_TIMEOUT_S = 30.0
 _SHOWN = 300
-
-
-class WorkerLostError(Exception):
-    """The worker ended, or did not answer in time; says why."""
 
 
 class Renderer:
@@ -55,7 +50,10 @@ class Renderer:
         self._limits = limits or RenderLimits()
         self._spent_s = 0.0
         self._renders = 0
-        self._worker: _WorkerProcess | None = None
+        self._worker: WorkerProcess | None = None
+        self._prepared: _Task | None = None
+        self._kinds = Kinds(templates)
+        self._library_needs_inventory = any(map(_names_inventory, templates))
 
     def __enter__(self) -> Self:
         return self
@@ -67,7 +65,7 @@ class Renderer:
         """End the worker."""
         if self._worker is not None:
             self._worker.close()
-            self._worker = None
+            self._worker = self._prepared = None
 
     def render(
         self, template: JobTemplate, inputs: InputValues, host: Host | None, *, preview: bool = False
@@ -83,7 +81,7 @@ class Renderer:
         Raises:
             TemplateError: It does not render for this host.
         """
-        result = next(self._results(template, inputs, [host], preview=preview))
+        (result,) = self._render_each(self._task(template, inputs, preview=preview), [host])
         if isinstance(result, Problem):
             raise TemplateError(result)
         return result
@@ -91,77 +89,165 @@ class Renderer:
     def render_all(
         self, template: JobTemplate, inputs: InputValues, hosts: Iterable[Host], *, preview: bool = False
     ) -> list[str | Problem]:
-        """The script of every host in order, or what is wrong with it there."""
-        return list(self._results(template, inputs, hosts, preview=preview))
+        """The script of every host in order, or what is wrong with it there.
 
-    def _results(
-        self, template: JobTemplate, inputs: InputValues, hosts: Iterable[Host | None], *, preview: bool
-    ) -> Iterator[str | Problem]:
+        In a preview, hosts that are alike in everything that the template can read are rendered once; what
+        runs is rendered for each. The words of a problem may say more of a host than that, so that a host
+        with a problem is rendered by itself.
+        """
+        hosts = list(hosts)
+        task = self._task(template, inputs, preview=preview)
+        kinds = self._kinds.of(template, hosts) if preview else list(range(len(hosts)))
+        first: dict[object, int] = {}
+        leaders = [first.setdefault(kind, number) for number, kind in enumerate(kinds)]
+        results: dict[int, str | Problem] = {}
+        results |= self._render_some(task, hosts, list(first.values()))
+        troubled = [
+            number
+            for number, leader in enumerate(leaders)
+            if number != leader and isinstance(results[leader], Problem)
+        ]
+        results |= self._render_some(task, hosts, troubled)
+        return [results[number if number in results else leader] for number, leader in enumerate(leaders)]
+
+    def _render_some(
+        self, task: "_Task", hosts: Sequence[Host], numbers: Sequence[int]
+    ) -> Iterable[tuple[int, str | Problem]]:
+        return zip(numbers, self._render_each(task, [hosts[number] for number in numbers]), strict=True)
+
+    def _task(self, template: JobTemplate, inputs: InputValues, *, preview: bool) -> "_Task":
         hidden = {each.name for each in self._templates.inputs_of(template) if each.hidden_value}
-        task = _Task(template, inputs, hidden, preview=preview)
-        prepared, refusal = False, None
-        for host in hosts:
-            if not prepared:
-                refusal = self._prepare(task)
-                prepared = True
-            result = refusal or self._ask({"step": "render", "host": _host(host)}, task)
-            prepared = refusal is not None or self._worker is not None
-            yield result
+        return _Task(template, inputs, hidden, preview=preview)
 
-    def _prepare(self, task: "_Task") -> Problem | None:
-        """Have the worker compile a template; None when it did."""
+    def _render_each(self, task: "_Task", hosts: Sequence[Host | None]) -> list[str | Problem]:
+        """The result of every host, rendered by itself; the worker is told of many hosts at once."""
+        results: dict[int, str | Problem] = {}
+        batches = self._batches(task, hosts, results)
+        waiting = deque(islice(batches, 1))
+        while waiting:
+            refusal = self._make_ready(task)
+            if refusal is not None:
+                return [results.get(number, refusal) for number in range(len(hosts))]
+            batch = waiting.popleft()
+            sent = self._send(b'{"step":"render","hosts":[%s]}' % b",".join(batch.values()), task)
+            waiting.extend(islice(batches, 1))  # put into words while the worker renders
+            for number in list(batch):
+                results[number] = sent or self._receive(task)
+                del batch[number]
+                if self._worker is None:
+                    break
+            if batch:
+                waiting.appendleft(batch)
+        return [results[number] for number in range(len(hosts))]
+
+    def _batches(
+        self, task: "_Task", hosts: Sequence[Host | None], results: dict[int, str | Problem]
+    ) -> Iterator[dict[int, bytes]]:
+        """The hosts by number, in words for the worker; one that cannot be put so has its result at once."""
+        batch: dict[int, bytes] = {}
+        size_bytes = 0
+        for number, host in enumerate(hosts):
+            try:
+                text = frame.text(_host(host), "host")
+            except frame.NotPlainError as error:
+                results[number] = task.problem(str(error), "render")
+                continue
+            batch[number] = text
+            size_bytes += len(text)
+            if len(batch) == _BATCH or size_bytes > _BATCH_BYTES:
+                yield batch
+                batch, size_bytes = {}, 0
+        if batch:
+            yield batch
+
+    def _make_ready(self, task: "_Task") -> Problem | None:
+        """Have the worker compile a template, unless it has; None when it did."""
+        refusal = self._out_of_time(task)
+        if refusal is not None or (self._worker is not None and self._prepared is task):
+            return refusal
         if self._worker is None:
             self._worker = self._start()
         if self._needs_inventory(task.template) and not self._worker.has_inventory:
             self._worker.has_inventory = True
             refusal = self._ask({"step": "inventory", **self._inventory()}, task)
-            if isinstance(refusal, Problem):
-                return refusal
-        recipe = _recipe(task.template, self._templates)
-        request = {"step": "prepare", "recipe": recipe, "values": task.values(), "preview": task.preview}
-        answer = self._ask(request, task)
-        return answer if isinstance(answer, Problem) else None
+        if refusal is None:
+            recipe = _recipe(task.template, self._templates)
+            request = {"step": "prepare", "recipe": recipe, "values": task.values(), "preview": task.preview}
+            refusal = self._ask(request, task)
+        self._prepared = task if refusal is None else None
+        return refusal
 
-    def _ask(self, request: Mapping[str, Any], task: "_Task") -> str | Problem:
-        """Send a request and read its answer: a script (empty but for a render) or a problem."""
-        self._renders += 1
-        allowed_s = self._limits.total_s + self._limits.each_s * self._renders
-        left_s = allowed_s - self._spent_s
-        if left_s <= 0 or self._worker is None:
-            return task.problem(f"rendering has taken more than {allowed_s:.0f} s", "render-limit")
+    def _ask(self, request: Mapping[str, Any], task: "_Task") -> Problem | None:
+        """Have the worker do something that makes no script; None when it did."""
         try:
-            payload = frame.encode(request)
+            refusal = self._send(frame.text(request), task)
         except frame.NotPlainError as error:
             return task.problem(str(error), "render")
-        began = time.monotonic()
+        if refusal is not None:
+            return refusal
+        answer = self._receive(task)
+        return answer if isinstance(answer, Problem) else None
+
+    def _send(self, request: bytes, task: "_Task") -> Problem | None:
+        """Send a request; the problem when the worker does not take it."""
+        if self._worker is None:
+            return self._out_of_time(task) or task.problem("rendering ended the worker process", _LIMIT)
         try:
-            answer = self._worker.ask(payload, min(left_s, self._limits.wall_s))
+            self._worker.send(frame.framed(request), self._limits.wall_s)
         except WorkerLostError as error:
             self.close()
-            return task.problem(str(error), "render-limit")
+            return task.problem(str(error), _LIMIT)
+        return None
+
+    def _receive(self, task: "_Task") -> str | Problem:
+        """The next answer: a script (empty but for a render) or a problem."""
+        self._renders += 1
+        refusal = self._out_of_time(task)
+        if refusal is not None or self._worker is None:
+            self.close()
+            return refusal or task.problem("rendering ended the worker process", _LIMIT)
+        began = time.monotonic()
+        try:
+            answer = self._worker.receive(min(self._left_s, self._limits.wall_s))
+        except WorkerLostError as error:
+            self.close()
+            return task.problem(str(error), _LIMIT)
         finally:
             self._spent_s += time.monotonic() - began
         if "finding" not in answer:
             return str(answer.get("script", ""))
         problem = task.found(answer["finding"])
-        if problem.rule == "render-limit":
+        if problem.rule == _LIMIT:
             self.close()
         return problem
 
-    def _start(self) -> "_WorkerProcess":
-        worker = _WorkerProcess(self._limits)
+    @property
+    def _allowed_s(self) -> float:
+        return self._limits.total_s + self._limits.each_s * self._renders
+
+    @property
+    def _left_s(self) -> float:
+        return self._allowed_s - self._spent_s
+
+    def _out_of_time(self, task: "_Task") -> Problem | None:
+        if self._left_s > 0:
+            return None
+        return task.problem(f"rendering has taken more than {self._allowed_s:.0f} s", _LIMIT)
+
+    def _start(self) -> WorkerProcess:
+        worker = WorkerProcess(self._limits)
         recipes = [_recipe(template, self._templates) for template in self._templates]
         request = {"step": "setup", "recipes": recipes, "output_bytes": self._limits.output_bytes}
         try:
-            worker.ask(frame.encode(request), _START_TIMEOUT_S)
+            worker.send(frame.encode(request), _START_TIMEOUT_S)
+            worker.receive(_START_TIMEOUT_S)
         except WorkerLostError as error:
             worker.close()
             raise ChargehandError(f"the render worker did not start: {error}") from error
         return worker
 
     def _needs_inventory(self, template: JobTemplate) -> bool:
-        bodies = [template.body, *(each.body for each in self._templates)]
-        return any(name in body for name in _NEEDS_INVENTORY for body in bodies)
+        return self._library_needs_inventory or _names_inventory(template)
 
     def _inventory(self) -> dict[str, Any]:
         groups: Mapping[str, Sequence[str]] | None = self._groups
@@ -212,65 +298,8 @@ class _Task:
         return message if len(message) <= _SHOWN else message[: _SHOWN - 1] + "…"
 
 
-class _WorkerProcess:
-    """One worker process and the socket to it."""
-
-    def __init__(self, limits: RenderLimits) -> None:
-        self._limits = limits
-        self.has_inventory = False
-        self._link, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
-                [
-                    sys.executable,
-                    *("-I", "-B", "-X", "utf8", "-m", "chargehand.render.worker"),
-                    str(limits.memory_bytes),
-                    str(limits.cpu_s),
-                ],
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
-                start_new_session=True,  # an interrupt from the keyboard is for us, not for it
-            )
-
-    def ask(self, request: bytes, timeout_s: float) -> dict[str, Any]:
-        """Send a request and wait for the answer.
-
-        Raises:
-            WorkerLostError: There is none.
-        """
-        deadline = time.monotonic() + timeout_s
-
-        def receive(size: int) -> bytes:
-            self._link.settimeout(max(deadline - time.monotonic(), 0.001))
-            return self._link.recv(size)
-
-        try:
-            self._link.settimeout(timeout_s)
-            self._link.sendall(request)
-            return frame.decode(frame.read(receive))
-        except TimeoutError as error:
-            raise WorkerLostError(f"rendering takes more than {timeout_s:g} s") from error
-        except (OSError, EOFError) as error:
-            raise WorkerLostError(self._obituary()) from error
-
-    def close(self) -> None:
-        """End the process."""
-        self._link.close()
-        self._process.kill()
-        self._process.wait()
-
-    def _obituary(self) -> str:
-        """Why the process ended by itself."""
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=5)
-        status = self._process.returncode
-        if status == -signal.SIGXCPU:
-            return f"rendering takes more than {self._limits.cpu_s} s of processor time"
-        if status == os.EX_TEMPFAIL:
-            return "rendering takes more memory than the limit"
-        ending = f"signal {-status}" if status is not None and status < 0 else f"status {status}"
-        return f"rendering ended the worker process with {ending}"
+def _names_inventory(template: JobTemplate) -> bool:
+    return any(name in template.body for name in _NEEDS_INVENTORY)
 
 
 def _host(host: Host | None) -> dict[str, Any] | None:

@@ -61,21 +61,27 @@ class Subject:
     preview: bool
     output_bytes: int
 
-    def shown_host(self) -> dict[str, object]:
-        """The host as plain data, which is all that a template may see; nothing when there is none."""
-        host = self.host
-        if host is None:
-            return {}
-        shown = {
-            "name": host.name,
-            "id": host.id,
-            "groups": list(host.groups),
-            "vars": host.vars,
-            "facts": host.facts,
-            "location": host.location,
-            "organization": host.organization,
-        }
-        return {"host": shown}
+
+def shown(host: Host) -> dict[str, object]:
+    """A host as plain data, which is all that a template may see."""
+    return {
+        "name": host.name,
+        "id": host.id,
+        "groups": list(host.groups),
+        "vars": host.vars,
+        "facts": host.facts,
+        "location": host.location,
+        "organization": host.organization,
+    }
+
+
+def magic_names(host: Host) -> dict[str, object]:
+    """Ansible's magic names that are about one host."""
+    return {
+        "inventory_hostname": host.name,
+        "inventory_hostname_short": host.name.split(".")[0],
+        "group_names": list(host.groups),
+    }
 
 
 class OutputLimitError(Exception):
@@ -118,7 +124,7 @@ class Rendering:
             "render_error": self.render_error,
             "cached": self.cached,
             "preview": self._subject.preview,
-            **self._subject.shown_host(),
+            **({} if self._subject.host is None else {"host": shown(self._subject.host)}),
         }
 
     def input(self, name: str) -> object:

@@ -8,7 +8,7 @@ import os
 import resource
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -16,7 +16,7 @@ from chargehand.host import Host
 from chargehand.render import frame
 from chargehand.render.diagnosis import diagnose
 from chargehand.render.environment import Library, Sandbox
-from chargehand.render.rendering import OutputLimitError, Recipe, Rendering, Subject
+from chargehand.render.rendering import OutputLimitError, Recipe, Rendering, Subject, magic_names
 from chargehand.render.undefined import Withheld
 
 Answer = dict[str, Any]
@@ -30,18 +30,17 @@ class Worker:
         self._all_hosts: Mapping[str, object] = {}
         self._output_bytes = 0
 
-    def answer(self, request: Mapping[str, Any]) -> Answer:
-        """Do what a request asks for: `setup`, `inventory`, `prepare` or `render`."""
-        steps = {
-            "setup": self._setup,
-            "inventory": self._add_inventory,
-            "prepare": self._prepare,
-            "render": self._render,
-        }
-        return steps[request["step"]](request)
+    def answers(self, request: Mapping[str, Any]) -> Iterator[Answer]:
+        """Do what a request asks for: `setup`, `inventory`, `prepare`, or `render` with an answer a host."""
+        if request["step"] == "render":
+            yield from map(self._render, request["hosts"])
+            return
+        steps = {"setup": self._setup, "inventory": self._add_inventory, "prepare": self._prepare}
+        yield steps[request["step"]](request)
 
     def _setup(self, request: Mapping[str, Any]) -> Answer:
         self._recipes = {each["name"]: Recipe(**each) for each in request["recipes"]}
+        self._shared = _sandbox(self._recipes)
         self._output_bytes = request["output_bytes"]
         return {}
 
@@ -58,17 +57,19 @@ class Worker:
         self._recipe = Recipe(**request["recipe"])
         self._values = request["values"]
         self._preview = request["preview"]
-        self._known = {**self._recipes, self._recipe.name: self._recipe}
-        library = Library({name: (each.source, each.file) for name, each in self._known.items()})
-        self._sandbox = Sandbox(library)
+        self._known = self._recipes
+        self._sandbox = self._shared
+        if self._recipes.get(self._recipe.name) != self._recipe:
+            self._known = {**self._recipes, self._recipe.name: self._recipe}
+            self._sandbox = _sandbox(self._known)
         try:
             self._sandbox.get_template(self._recipe.name)
         except Exception as error:  # noqa: BLE001 - a template can make Python raise anything
             return {"finding": diagnose(error, self._recipe, self._known)}
         return {}
 
-    def _render(self, request: Mapping[str, Any]) -> Answer:
-        subject = self._subject(request["host"])
+    def _render(self, host: dict[str, Any] | None) -> Answer:
+        subject = self._subject(host)
         rendering = Rendering(self._sandbox, self._known, subject, self._recipe, self._values)
         try:
             return {"script": self._checked(rendering.render())}
@@ -88,13 +89,9 @@ class Worker:
         return script
 
 
-def magic_names(host: Host) -> dict[str, object]:
-    """Ansible's magic names that are about one host."""
-    return {
-        "inventory_hostname": host.name,
-        "inventory_hostname_short": host.name.split(".")[0],
-        "group_names": list(host.groups),
-    }
+def _sandbox(recipes: Mapping[str, Recipe]) -> Sandbox:
+    """A sandbox that knows these templates, and compiles each of them once."""
+    return Sandbox(Library({name: (each.source, each.file) for name, each in recipes.items()}))
 
 
 def limit_for_ever(memory_bytes: int) -> None:
@@ -105,7 +102,7 @@ def limit_for_ever(memory_bytes: int) -> None:
 
 
 def limit_next(cpu_s: int) -> None:
-    """Give the next request `cpu_s` more seconds of processor time; beyond that the kernel ends us."""
+    """Give the next answer `cpu_s` more seconds of processor time; beyond that the kernel ends us."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
     soft = int(used.ru_utime + used.ru_stime) + cpu_s + 1
@@ -124,10 +121,11 @@ def main(memory_bytes: int, cpu_s: int) -> None:
             payload = frame.read(link.recv)
             limit_next(cpu_s)
             try:
-                answer = frame.encode(worker.answer(frame.decode(payload, Withheld)))
+                for answer in worker.answers(frame.decode(payload, Withheld)):
+                    link.sendall(frame.encode(answer))
+                    limit_next(cpu_s)
             except MemoryError:
                 os._exit(os.EX_TEMPFAIL)
-            link.sendall(answer)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ MEANINGS: Final = {
     "cron_line": "A cron line fires, and means the same to every cron.",
     "duplicate-key": "A key stands once in its mapping.",
     "encoding": "A file is UTF-8 text.",
+    "git": "The tracked repository gives what is asked of it.",
     "file": "A file that is named is a regular file that can be read.",
     "host": "A host that is named is in the inventory.",
     "hostset": "A folded set of hosts is well formed.",

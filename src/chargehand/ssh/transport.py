@@ -212,7 +212,7 @@ class SshTransport(paramiko.Transport):
 
     def _await_channel(self, channel: paramiko.Channel, answer: threading.Event, timeout_s: float) -> None:
         answered = answer.wait(timeout_s)
-        if self.is_active() and answered and self._channels.get(channel.chanid) is not None:  # type: ignore[attr-defined]  # not in its stubs
+        if channel.active:  # and perhaps over by now, with all that was printed still to be read
             return
         words = "Unable to open channel." if answered else "Timeout opening channel."
         raise self.get_exception() or SSHException(words)

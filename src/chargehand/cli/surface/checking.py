@@ -93,7 +93,7 @@ RENDER = Command(
     request=requests.RenderRequest,
     answer="plan:render",
     params=[
-        click.Argument(["file"], metavar="FILE", shell_complete=options.completed_by("job_files")),
+        click.Argument(["file"], metavar="FILE", shell_complete=options.completed_by("completers:job_files")),
         *options.inventory(),
         options.run_programs(),
         *options.selection(),

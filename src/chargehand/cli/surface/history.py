@@ -23,7 +23,9 @@ class OfInvocation(Command):
 
 def invocation_id(name: str = "id", metavar: str = "ID") -> click.Argument:
     """ID: of an invocation."""
-    return click.Argument([name], metavar=metavar, shell_complete=options.completed_by("invocations"))
+    return click.Argument(
+        [name], metavar=metavar, shell_complete=options.completed_by("recalled:invocations")
+    )
 
 
 LIST = Command(
@@ -94,7 +96,7 @@ OUTPUT = OfInvocation(
             ["host"],
             required=False,
             metavar="[HOST]",
-            shell_complete=options.completed_by("invocation_hosts"),
+            shell_complete=options.completed_by("recalled:invocation_hosts"),
         ),
         click.Option(
             ["--follow"], is_flag=True, help="Go on until it ends, and end with the exit code of the run."

@@ -14,7 +14,7 @@ HOSTS = Command(
             ["words"],
             nargs=-1,
             metavar="[QUERY | explain HOST VAR]",
-            shell_complete=options.completed_by("hosts_and_groups"),
+            shell_complete=options.completed_by("completers:hosts_and_groups"),
         ),
         *options.inventory(),
         options.output("text", "json"),
@@ -50,7 +50,10 @@ TEMPLATES = Command(
     answer="catalogue:templates",
     params=[
         click.Argument(
-            ["name"], required=False, metavar="[NAME]", shell_complete=options.completed_by("templates")
+            ["name"],
+            required=False,
+            metavar="[NAME]",
+            shell_complete=options.completed_by("completers:templates"),
         ),
         options.output("text", "json"),
     ],

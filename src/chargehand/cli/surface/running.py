@@ -43,7 +43,7 @@ EXEC = Command(
     request=requests.ExecRequest,
     answer="run:run_command",
     params=[
-        click.Argument(["query"], shell_complete=options.completed_by("hosts_and_groups")),
+        click.Argument(["query"], shell_complete=options.completed_by("completers:hosts_and_groups")),
         click.Argument(["command"], nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND..."),
         *options.inventory(),
         options.exclude(),

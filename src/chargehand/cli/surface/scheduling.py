@@ -69,7 +69,9 @@ Examples:
 
 
 def _which() -> click.Argument:
-    return click.Argument(["which"], metavar="WHICH", shell_complete=options.completed_by("recurring_logics"))
+    return click.Argument(
+        ["which"], metavar="WHICH", shell_complete=options.completed_by("recalled:recurring_logics")
+    )
 
 
 SCHEDULE = click.Group(
