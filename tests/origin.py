@@ -139,7 +139,7 @@ def daemon(folder: Path) -> Iterator[str]:
     port = _free_port("127.0.0.1")
     program = subprocess.Popen(
         [
-            *("setpriv", "--pdeathsig", "KILL", "git", "daemon", "--reuseaddr", "--export-all"),
+            *("setpriv", "--pdeathsig", "KILL", _daemon(), "--reuseaddr", "--export-all"),
             *(f"--base-path={folder}", "--listen=127.0.0.1", f"--port={port}", str(folder)),
         ],
         env=ENVIRON,
@@ -155,6 +155,13 @@ def daemon(folder: Path) -> Iterator[str]:
     finally:
         program.kill()
         program.wait()
+
+
+def _daemon() -> str:
+    """The program itself: ended, ``git daemon`` would leave it behind."""
+    words = ["git", "--exec-path"]
+    found = subprocess.run(words, env=ENVIRON, capture_output=True, check=True, text=True).stdout
+    return str(Path(found.strip()) / "git-daemon")
 
 
 def _answers(url: str) -> bool:

@@ -105,6 +105,7 @@ class Campaign:
         found = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
         if found != sorted(listed):
             yield f"{commit} has {listed}, and here are {found}"
+            return
         for name in listed:
             if (root / name).read_text().strip() != origin("show", f"{commit}:{name}"):
                 yield f"{name} of {commit} is another file"
@@ -120,8 +121,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="sync-crashes-") as folder, following(Path(folder)) as followed:
         campaign = Campaign(followed, seed=wish.seed)
         for number in range(1, wish.rounds + 1):
-            violations += campaign.crash(number)
-    sys.stdout.write("".join(f"{each}\n" for each in violations))
+            found = campaign.crash(number)
+            sys.stdout.write("".join(f"{each}\n" for each in found))
+            sys.stdout.flush()
+            violations += found
     sys.stdout.write(
         f"seed {wish.seed}: {wish.rounds} rounds, {campaign.kills} killed, after a kill or an end "
         f"{campaign.left['old']} old and {campaign.left['new']} new, {len(violations)} violations\n"
