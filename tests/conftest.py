@@ -3,17 +3,16 @@
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from chargehand.ssh import SshProvider
-from chargehand.strand import Hub
 from databases import _server, database_url, postgres, state, store  # noqa: F401 - fixtures
 from npm import NODE
 from sshd import PROGRAM, ROOT, Sshd
+from strands import in_strand
 
 LIBSSH = shutil.which("cc") and Path("/usr/include/libssh/server.h").exists()
 KEPT = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "CI", "VIRTUAL_ENV", "HYPOTHESIS_PROFILE")
@@ -83,20 +82,3 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
     in_strand(test)
     return True
-
-
-def in_strand(work: Callable[[], object]) -> None:
-    """Do work in a strand of a hub of its own; what it raises is raised here."""
-    raised: list[BaseException] = []
-
-    def do() -> None:
-        try:
-            work()
-        except BaseException as error:  # noqa: BLE001 - raised below
-            raised.append(error)
-
-    with closing(Hub()) as hub:
-        hub.spawn(do)
-        hub.run()
-    for error in raised:
-        raise error

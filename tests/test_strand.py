@@ -11,7 +11,7 @@ from contextlib import closing
 import pytest
 
 from chargehand.strand import Condition, Hub, Mutex, Signal, begin, elsewhere, hub_here
-from conftest import in_strand
+from strands import in_strand
 
 
 def run(*works) -> None:
