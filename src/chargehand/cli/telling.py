@@ -22,11 +22,11 @@ from chargehand.project import Project
 from chargehand.provenance import Launch, Provenance
 from chargehand.recording import Book
 from chargehand.report.backlog import Backlog
+from chargehand.report.display import Display, display_for
 from chargehand.report.invocation import InvocationRecord, Json, document, dumps
 from chargehand.report.ndjson import EventWriter
 from chargehand.report.plain import PlainDisplay
 from chargehand.report.recap import recap
-from chargehand.report.terminal import Display, display_for
 from chargehand.rerun import parts_of
 from chargehand.result import Status
 from chargehand.runner import Runner
