@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from chargehand.cli import completers
+from chargehand.cli import recalled
 from chargehand.cli.application import status
 from chargehand.cli.prune import read_size, size
 from chargehand.errors import UsageError
@@ -482,11 +482,11 @@ def test_the_shell_completes_ids_and_hosts(store, root):
     number = over(store, [*good("web1"), *bad("db1")])
     context = click.Context(click.Command("output"))
     context.params["id"] = "last"
-    (item,) = completers.invocations(context, str(number)[:1])
+    (item,) = recalled.invocations(context, str(number)[:1])
     assert (item.value, item.help) == (str(number), "failed: Start nginx")
-    assert [item.value for item in completers.invocation_hosts(context, "w")] == ["web1"]
+    assert [item.value for item in recalled.invocation_hosts(context, "w")] == ["web1"]
     context.params["id"] = "nonsense"
-    assert completers.invocation_hosts(context, "w") == []
+    assert recalled.invocation_hosts(context, "w") == []
 
 
 def test_nothing_is_told_where_nothing_is_recorded(root, says, monkeypatch):
