@@ -12,6 +12,7 @@ NAMES = {
     "flood": "1 GB of output",
     "series": "several jobs in a row on the same hosts",
     "scale": "10,000 hosts beside 1,000",
+    "recording": "recording 10,000 results beside not recording them",
     "history": "how long commands take in a long history",
 }
 """What each measures; it is a module of this package with a function `main`."""

@@ -19,10 +19,11 @@ from chargehand.event import (
     RunFinished,
     RunStarted,
 )
+from chargehand.report.display import display_for
 from chargehand.report.plain import PlainDisplay
 from chargehand.report.progress import Progress
 from chargehand.report.recap import MAX_LINES, recap, span
-from chargehand.report.terminal import LiveDisplay, display_for
+from chargehand.report.terminal import LiveDisplay
 from chargehand.result import CapturedOutput, HostResult, JobResult, Status
 from chargehand.runner.output import Capture
 

@@ -8,6 +8,7 @@ A `ScriptedProvider` honours the whole contract of `chargehand.provider`; it onl
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -122,6 +123,7 @@ class ScriptedProvider:
         self.strands = strands and HUBS
         self._acts = dict(acts or {})
         self._otherwise = otherwise or Act()
+        self._attempts: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def find(self, name: str) -> Callable[[], Provider]:
@@ -134,7 +136,8 @@ class ScriptedProvider:
         address = settings.address
         act = self._acts.get(address, self._otherwise)
         with self._lock:
-            attempt = self.visited.count(address)
+            attempt = self._attempts[address]
+            self._attempts[address] += 1
             self.visited.append(address)
         self.doors.enter()
         if stop.reason or attempt < len(act.unreachable):

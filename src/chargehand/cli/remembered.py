@@ -3,9 +3,10 @@
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from importlib import import_module
 from pathlib import Path
 
 from chargehand.address import store_address
@@ -75,8 +76,13 @@ def remembered() -> Iterator[Remembered]:
         SettingsError: The project's chargehand.toml is refused.
     """
     place = find_place()
-    with open_past(place.address, state=place.state, clock=now) as past:
-        yield Remembered(history=past.history, source=past.source, zone=place.zone)
+    past = open_past(place.address, state=place.state, clock=now)
+    with ExitStack() as stack:
+        if past is None:
+            yield stack.enter_context(import_module("chargehand.cli.writable").writable())
+        else:
+            stack.enter_context(past)
+            yield Remembered(history=past.history, source=past.source, zone=place.zone)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,13 +24,13 @@ from chargehand.project import Project
 from chargehand.provenance import Launch, Provenance
 from chargehand.recording import Book
 from chargehand.report.backlog import Backlog
+from chargehand.report.display import Display, display_for
 from chargehand.report.forge import forge_of
 from chargehand.report.invocation import InvocationRecord, document, dumps
 from chargehand.report.junit import ran
 from chargehand.report.ndjson import EventWriter
 from chargehand.report.plain import PlainDisplay
 from chargehand.report.recap import outcome, recap, tally
-from chargehand.report.terminal import Display, display_for
 from chargehand.rerun import parts_of
 from chargehand.result import Status
 from chargehand.runner import Runner

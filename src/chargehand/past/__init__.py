@@ -1,13 +1,12 @@
 """The past: what ran, read.
 
 A list of what ran is to come at once, so nothing here needs a library: statements are plain SQL, and a
-SQLite file is read with what Python brings along. Only to make a store, to bring its tables to the newest
-version, or to reach PostgreSQL, `chargehand.store` is loaded.
+SQLite file is read with what Python brings along. `chargehand.store` makes stores, writes into them, and
+reaches PostgreSQL.
 """
 
 from collections.abc import Callable
 from datetime import datetime
-from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -43,17 +42,17 @@ _BUSY_S: Final = 10.0
 
 
 class Past:
-    """What ran, to be read; left as a context manager.
+    """What ran, in a file, to be read; left as a context manager.
 
     Attributes:
         source: Where it is read from.
         history: What ran.
     """
 
-    def __init__(self, source: Source, close: Callable[[], None]) -> None:
-        self.source = source
-        self.history = History(source)
-        self._close = close
+    def __init__(self, file: HistoryFile) -> None:
+        self.source: Final[Source] = file
+        self.history: Final = History(file)
+        self._file = file
 
     def __enter__(self) -> Self:
         return self
@@ -61,28 +60,30 @@ class Past:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close()
+        self._file.close()
 
 
-def open_past(url: str, *, state: Path, clock: Callable[[], datetime]) -> Past:
-    """Open a store to read it, made when there is none.
+def open_past(url: str, *, state: Path, clock: Callable[[], datetime]) -> Past | None:
+    """Open a store to read it.
 
     Args:
         url: As `open_store` takes it.
         state: The folder for what this machine keeps; made when it is not there.
         clock: The time, aware, UTC.
 
+    Returns:
+        None when `open_store` must do it: there is no store yet, its tables are not the newest, something
+        is wrong with it, or it is on a server.
+
     Raises:
-        StoreError: It cannot be used, with the reason and what to do.
+        StoreError: It must not be used, with the reason and what to do.
     """
     prepare_folder(state)
     path = file_of(url, state)
     if path is None or not is_readable(path, _BUSY_S):
-        store = import_module("chargehand.store").open_store(url, state=state, clock=clock)
-        return Past(store.source, store.close)
+        return None
     check_local(path.parent)
-    file = HistoryFile(path, clock=clock, busy_s=_BUSY_S)
-    return Past(file, file.close)
+    return Past(HistoryFile(path, clock=clock, busy_s=_BUSY_S))
 
 
 def file_of(url: str, state: Path) -> Path | None:

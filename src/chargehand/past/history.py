@@ -49,6 +49,12 @@ class History:
 
         return self._source.read(step)
 
+    def share_ids(self, invocation_id: int) -> dict[str, int]:
+        """The ids of the template invocations of one invocation, by host."""
+        statement = "SELECT host_name, id FROM template_invocation WHERE job_invocation_id = :this"
+        rows = self._source.read(lambda reader: reader.rows(statement, {"this": invocation_id}))
+        return {row["host_name"]: row["id"] for row in rows}
+
     def page(
         self,
         where: Clause | None = None,

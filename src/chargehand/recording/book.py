@@ -48,8 +48,7 @@ class Book:
         """
         if self.store is None:
             return None
-        stored = self.store.history.find(self.record.id, with_output=False).shares
-        ids = {share.host_name: share.id for share in stored}
+        ids = self.store.history.share_ids(self.record.id)
         return Ledger(
             self.store,
             self.record.id,

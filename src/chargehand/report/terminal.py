@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Final, Protocol, TextIO
+from typing import Final, TextIO
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -12,39 +12,12 @@ from rich.text import Text
 
 from chargehand.event import Event
 from chargehand.report.escape import escape_line
-from chargehand.report.forge import forge_of
-from chargehand.report.plain import SILENCE_S, OutputLines, PlainDisplay, told
+from chargehand.report.plain import OutputLines, told
 from chargehand.report.progress import Progress
 from chargehand.report.recap import span
 
 LONGEST_SHOWN: Final = 5
 NARROW: Final = 50
-
-
-class Display(Protocol):
-    """An observer to be entered before the run and left after it."""
-
-    def __enter__(self) -> "Display": ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-    def __call__(self, event: Event) -> None:
-        """Tell of an event."""
-
-
-def display_for(
-    stream: TextIO, environ: Mapping[str, str], *, verbosity: int = 0, silence_s: float = SILENCE_S
-) -> Display:
-    """The display that fits a stream: live on a terminal that can move its cursor, else plain.
-
-    ``CI`` and ``TERM=dumb`` mean plain; ``NO_COLOR`` takes the colours of the live one; ``FORCE_COLOR``
-    makes nothing live that is no terminal.
-    """
-    if stream.isatty() and environ.get("TERM") not in (None, "", "dumb") and not environ.get("CI"):
-        return LiveDisplay(stream, environ, verbosity=verbosity)
-    return PlainDisplay(stream, verbosity=verbosity, silence_s=silence_s, forge=forge_of(environ))
 
 
 class LiveDisplay:

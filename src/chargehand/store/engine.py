@@ -181,7 +181,8 @@ class ConnectionRows:
     def rows(self, statement: str, values: Mapping[str, object] | None = None) -> list[Row]:
         """What a statement finds; a name after a colon stands for the value of that name."""
         found = self._connection.execute(text(statement), dict(values or {}))
-        return [dict(row) for row in found.mappings()]
+        names = tuple(found.keys())
+        return [dict(zip(names, row, strict=True)) for row in found]
 
 
 class _DatabaseReader(ConnectionRows):

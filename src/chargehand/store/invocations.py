@@ -1,6 +1,7 @@
 """Invocations: what runs, written down; every step durable when it returns."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
@@ -19,6 +20,7 @@ from chargehand.store.ledger import write_entries
 from chargehand.store.retention import prunable, prune
 from chargehand.store.rows import columns_of, launch_columns, share_columns
 from chargehand.store.tables import job_invocation, output, template_invocation
+from chargehand.store.usual import UnusualError, write_usual
 from chargehand.store.verdict import columns_of as result_columns
 
 _INVOCATION: Final = job_invocation.c
@@ -170,6 +172,10 @@ class Invocations:
 
         One that says what is there already is accepted and changes nothing.
         """
+        if entries and self._database.dialect == "sqlite":
+            with suppress(UnusualError):
+                self._database.write(lambda connection: write_usual(connection, entries))
+                return [True] * len(entries)
         return self._database.write(lambda connection: write_entries(connection, entries)) if entries else []
 
     def finish(

@@ -4,15 +4,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Update, bindparam, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Update, bindparam, select, text, update
 
+from chargehand.past.columns import microseconds_of
 from chargehand.past.lookup import counters, counts_of, label_of
 from chargehand.past.rows import STREAMS
 from chargehand.result import HostResult, Status
 from chargehand.store.engine import ConnectionRows
 from chargehand.store.entry import Chunk, Entry, Intent, Outcome, Settled, Started
-from chargehand.store.tables import job_invocation, output, template_invocation
+from chargehand.store.tables import job_invocation, template_invocation
 from chargehand.store.verdict import Standing, columns_of, judge
 
 _SHARE: Final = template_invocation.c
@@ -33,10 +33,10 @@ _UPDATES: Final[Mapping[type[Entry], Update]] = {
 }
 """In the order in which a share meets them."""
 
-_CHUNKS: Final = {
-    "sqlite": sqlite.insert(output).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(output).on_conflict_do_nothing(),
-}
+_CHUNKS: Final = text(
+    "INSERT INTO output (template_invocation_id, sequence, at, stream, offset_bytes, content) "
+    "VALUES (:share, :sequence, :at, :stream, :offset_bytes, :content) ON CONFLICT DO NOTHING"
+)
 
 
 def write_entries(connection: Connection, entries: Sequence[Entry]) -> list[bool]:
@@ -58,7 +58,7 @@ def write_entries(connection: Connection, entries: Sequence[Entry]) -> list[bool
         if changes[kind]:
             connection.execute(statement, changes[kind])
     if chunks:
-        connection.execute(_CHUNKS[connection.dialect.name], chunks)
+        connection.execute(_CHUNKS, chunks)
     _count_again(connection, {row["share"] for row in changes[Outcome]})
     return accepted
 
@@ -111,9 +111,9 @@ def _standing(row: Any, invocation: Any) -> Standing:  # noqa: ANN401 - rows
 
 def _columns(chunk: Chunk) -> dict[str, object]:
     return {
-        "template_invocation_id": chunk.share_id,
+        "share": chunk.share_id,
         "sequence": chunk.sequence,
-        "at": chunk.at,
+        "at": microseconds_of(chunk.at),
         "stream": STREAMS[chunk.stream],
         "offset_bytes": chunk.offset_bytes,
         "content": chunk.content,

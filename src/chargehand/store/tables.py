@@ -35,6 +35,11 @@ _KEY: Final = BigInteger().with_variant(Integer, "sqlite")
 """SQLite numbers rows by itself only where the type is called INTEGER."""
 
 
+def tellable(text: str) -> str:
+    """A text as every database takes it; what none takes - NUL, half a surrogate pair - as an escape."""
+    return _UNTOLD.sub(lambda match: rf"\u{ord(match[0]):04x}", text)
+
+
 class Moment(TypeDecorator[datetime]):
     """An aware datetime, kept as microseconds since 1970."""
 
@@ -51,14 +56,14 @@ class Moment(TypeDecorator[datetime]):
 
 
 class Words(TypeDecorator[str]):
-    """A text from anywhere; what no database takes - NUL, half a surrogate pair - is kept as an escape."""
+    """A text from anywhere, made tellable."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
         """To the database."""
-        return value and _UNTOLD.sub(lambda match: rf"\u{ord(match[0]):04x}", value)
+        return value and tellable(value)
 
 
 metadata = MetaData()

@@ -1,0 +1,120 @@
+"""The usual: entries that say what nearly every entry says, written without reading what is there first.
+
+Every statement changes a share only where the verdict on its entry is that it says something new. When one
+of some entries finds its share otherwise, none of them is written here, and each gets a verdict of its own.
+Only for SQLite, where nobody else writes meanwhile.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from chargehand.past.columns import microseconds_of
+from chargehand.past.rows import STREAMS
+from chargehand.result import HostResult, Status
+from chargehand.store.entry import Chunk, Entry, Intent, Outcome, Settled, Started
+from chargehand.store.tables import tellable
+from chargehand.store.verdict import columns_of
+
+_OF_RESULT: Final = tuple(columns_of(HostResult(host="", status=Status.UNKNOWN)))
+_OWNER: Final = "EXISTS (SELECT 1 FROM job_invocation WHERE job_invocation.id = job_invocation_id AND {})"
+_OPEN: Final = _OWNER.format("job_invocation.state != 'stopped'")
+_HELD: Final = _OWNER.format("runner_id = :runner_id AND job_invocation.cancel_requested = ''")
+
+
+def _ending(where: str) -> str:
+    """Write a result; who was not there does not know better when the script started."""
+    columns = [name for name in _OF_RESULT if name != "started_at"]
+    values = ", ".join(f"{name} = :{name}" for name in columns)
+    return (
+        f"UPDATE template_invocation SET {values}, started_at = coalesce(:started_at, started_at), "  # noqa: S608
+        f"reconciled = :reconciled, state = 'stopped' WHERE id = :share AND {where} AND {_OPEN}"
+    )
+
+
+_INTENT: Final = (
+    "UPDATE template_invocation SET state = 'starting', token = :token, intended_at = :at "  # noqa: S608
+    "WHERE id = :share AND state = 'queued' AND (token IS NULL OR token = :token) "
+    f"AND cancel_requested = '' AND {_HELD}"
+)
+_STARTED: Final = (
+    "UPDATE template_invocation SET state = 'running', started_at = :at "
+    "WHERE id = :share AND state = 'starting' AND token = :token"
+)
+_CHUNK: Final = (
+    "INSERT OR IGNORE INTO output (template_invocation_id, sequence, at, stream, offset_bytes, content) "
+    "VALUES (:share, :sequence, :at, :stream, :offset_bytes, :content)"
+)
+_ENDED: Final = _ending("state IN ('starting', 'running') AND token = :token")
+_NEVER_BEGAN: Final = _ending("state = 'queued'")
+_SETTLED: Final = "UPDATE template_invocation SET settled = 1 WHERE id = :share AND state = 'stopped'"
+_IN_ORDER: Final = (_INTENT, _STARTED, _ENDED, _NEVER_BEGAN, _SETTLED)
+"""In the order in which a share meets them."""
+
+_STAGES: Final = {Intent: 1, Started: 2, Outcome: 3, Settled: 4}
+
+
+class UnusualError(Exception):
+    """An entry does not say what is usual of its share; nothing may be kept of the transaction."""
+
+
+def write_usual(connection: Connection, entries: Sequence[Entry]) -> None:
+    """Write entries down, each of which is accepted.
+
+    Raises:
+        UnusualError: One of them is not usual.
+    """
+    rows: dict[str, list[Mapping[str, object]]] = defaultdict(list)
+    stages: dict[int, int] = {}
+    for entry in entries:
+        statement, values = _change(entry)
+        rows[statement].append({"share": entry.share_id, **values})
+        if stage := _STAGES.get(type(entry), 0):
+            if stage <= stages.get(entry.share_id, 0):
+                raise UnusualError
+            stages[entry.share_id] = stage
+    for statement in _IN_ORDER:
+        if rows[statement]:
+            done = connection.exec_driver_sql(statement, rows[statement])
+            if done.rowcount != len(rows[statement]):
+                raise UnusualError
+    if rows[_CHUNK]:
+        try:
+            connection.exec_driver_sql(_CHUNK, rows[_CHUNK])
+        except IntegrityError as error:  # no such share
+            raise UnusualError from error
+
+
+def _change(entry: Entry) -> tuple[str, Mapping[str, object]]:
+    """What an entry does, and the values that it takes."""
+    match entry:
+        case Intent():
+            at = microseconds_of(entry.at)
+            return _INTENT, {"token": entry.token, "runner_id": entry.runner_id, "at": at}
+        case Started():
+            return _STARTED, {"token": entry.token, "at": microseconds_of(entry.at)}
+        case Outcome():
+            statement = _NEVER_BEGAN if entry.token is None else _ENDED
+            return statement, {**_result(entry.result), "token": entry.token, "reconciled": entry.reconciled}
+        case Settled():
+            return _SETTLED, {}
+        case Chunk():
+            return _CHUNK, {
+                "sequence": entry.sequence,
+                "at": microseconds_of(entry.at),
+                "stream": STREAMS[entry.stream],
+                "offset_bytes": entry.offset_bytes,
+                "content": entry.content,
+            }
+
+
+def _result(result: HostResult) -> dict[str, object]:
+    values = {
+        name: tellable(value) if isinstance(value, str) else value
+        for name, value in columns_of(result).items()
+    }
+    started_at = result.started_at
+    return values | {"started_at": None if started_at is None else microseconds_of(started_at)}
