@@ -18,7 +18,6 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from functools import partial
 from itertools import count
 from types import TracebackType
 from typing import Final, TypeVar
@@ -47,6 +46,37 @@ class Strand(greenlet):
         super().__init__(run=run, parent=hub.main)
         self.hub = hub
         self.waits = 0
+
+    def pause(self, timeout_s: float | None) -> bool:
+        """Let others run until woken; False when the time was up. Called by the strand itself."""
+        hub = self.hub
+        if timeout_s is not None:
+            hub.set_timer(self, timeout_s)
+        woken: bool = hub.main.switch()
+        self.waits += 1
+        return woken
+
+    def wake(self, wait: int) -> None:
+        """Go on, if it is still in that one of its waits; called from any thread."""
+        self.hub.wake(self, wait)
+
+
+class _Gate:
+    """One wait of a thread; to a `Signal` it is what a `Strand` is."""
+
+    waits = 0
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def pause(self, timeout_s: float | None) -> bool:
+        """Wait until woken; False when the time was up."""
+        return self._lock.acquire(timeout=-1 if timeout_s is None else min(timeout_s, threading.TIMEOUT_MAX))
+
+    def wake(self, _wait: int) -> None:
+        """End the wait."""
+        self._lock.release()
 
 
 class Hub:
@@ -110,16 +140,12 @@ class Hub:
             self._poller.close()
             os.close(self._bell)
 
-    def wait(self, strand: Strand, timeout_s: float | None) -> bool:
-        """Let others run until `strand`, which calls this, is woken; False when its time was up."""
-        if timeout_s is not None:
-            if len(self._timers) > self._timers_kept:
-                self._forget_timers()
-            timer = (time.monotonic() + timeout_s, next(self._numbers), strand, strand.waits)
-            heapq.heappush(self._timers, timer)
-        woken: bool = self.main.switch()
-        strand.waits += 1
-        return woken
+    def set_timer(self, strand: Strand, timeout_s: float) -> None:
+        """Wake `strand` after so many seconds if it is still in the wait that it begins now."""
+        if len(self._timers) > self._timers_kept:
+            self._forget_timers()
+        timer = (time.monotonic() + timeout_s, next(self._numbers), strand, strand.waits)
+        heapq.heappush(self._timers, timer)
 
     def wake(self, strand: Strand, wait: int) -> None:
         """Have a strand go on if it is still in that one of its waits; called from any thread."""
@@ -185,7 +211,7 @@ class Signal(threading.Event):
 
     def __init__(self) -> None:  # nothing of the original is used
         self._lock = threading.Lock()
-        self._wakers: list[Callable[[], None]] = []
+        self._waiting: list[tuple[Strand | _Gate, int]] = []
         self._set = False
 
     def __repr__(self) -> str:
@@ -199,9 +225,9 @@ class Signal(threading.Event):
         """Let everybody go on who waits."""
         with self._lock:
             self._set = True
-            wakers, self._wakers = self._wakers, []
-        for wake in wakers:
-            wake()
+            waiting, self._waiting = self._waiting, []
+        for sleeper, wait in waiting:
+            sleeper.wake(wait)
 
     def clear(self) -> None:
         """Let those wait who come from now on."""
@@ -211,15 +237,17 @@ class Signal(threading.Event):
         """Wait until it is set, at most so many seconds; whether it was."""
         if self._set:
             return True
-        pause, wake = _pause()
+        current = getcurrent()
+        sleeper = current if isinstance(current, Strand) else _Gate()
+        entry = (sleeper, sleeper.waits)
         with self._lock:
             if self.is_set():  # by another thread, since we looked
                 return True
-            self._wakers.append(wake)
-        if pause(timeout):
+            self._waiting.append(entry)
+        if sleeper.pause(timeout):
             return True
         with self._lock, suppress(ValueError):
-            self._wakers.remove(wake)
+            self._waiting.remove(entry)
         return self._set
 
 
@@ -318,17 +346,3 @@ def elsewhere(work: Callable[[], T]) -> T:
     threading.Thread(target=do, name="chargehand-elsewhere", daemon=True).start()
     over.wait()
     return done.result()
-
-
-def _pause() -> tuple[Callable[[float | None], bool], Callable[[], None]]:
-    """A wait for the caller, whether strand or thread, and what ends it."""
-    current = getcurrent()
-    if isinstance(current, Strand):
-        return partial(current.hub.wait, current), partial(current.hub.wake, current, current.waits)
-    gate = threading.Lock()
-    gate.acquire()
-
-    def pause(timeout_s: float | None) -> bool:
-        return gate.acquire(timeout=-1 if timeout_s is None else min(timeout_s, threading.TIMEOUT_MAX))
-
-    return pause, gate.release

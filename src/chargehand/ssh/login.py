@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from paramiko.ssh_exception import AuthenticationException, BadAuthenticationType, SSHException
@@ -26,9 +27,17 @@ class SecondFactor(SSHException):
 class _Attempt:
     """One way to prove who we are; `show` gives the methods that must follow, none when that was all."""
 
-    name: str
     method: str
     show: Callable[[], list[str]]
+    words: str = ""
+    identity: Identity | None = None
+
+    @property
+    def name(self) -> str:
+        """For people; the fingerprint of a key is not to be had for nothing."""
+        if self.identity is None:
+            return self.words
+        return f"key {self.identity.name} ({self.identity.key.fingerprint})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,21 +94,14 @@ class Login:
 
     def _attempts(self, transport: SshTransport) -> Iterator[_Attempt]:
         for identity in self.identities[:ATTEMPTS]:
-            yield _Attempt(
-                f"key {identity.name} ({identity.key.fingerprint})",
-                "publickey",
-                lambda key=identity.key: transport.auth_publickey(self.user, key),  # type: ignore[misc]  # bound now
-            )
+            show = partial(transport.auth_publickey, self.user, identity.key)
+            yield _Attempt("publickey", show, identity=identity)
         if self.password is not None:
             password = self.password.reveal()
-            yield _Attempt(
-                "password", "password", lambda: transport.auth_password(self.user, password, fallback=False)
-            )
-            yield _Attempt(
-                "password by keyboard-interactive",
-                "keyboard-interactive",
-                lambda: transport.auth_interactive(self.user, _Answers(password)),
-            )
+            show = partial(transport.auth_password, self.user, password)
+            yield _Attempt("password", show, words="password")
+            show = partial(transport.auth_interactive, self.user, _Answers(password))
+            yield _Attempt("keyboard-interactive", show, words="password by keyboard-interactive")
 
     def _check_alive(
         self,
@@ -174,6 +176,8 @@ def compose(route: Route, keys: KeyRing, agent_socket: str | None) -> Login:
 
 def _distinct(identities: Sequence[Identity]) -> list[Identity]:
     """Each key once; with and without its certificate are two."""
+    if len(identities) == 1:
+        return list(identities)
     distinct: dict[tuple[bytes, bool], Identity] = {}
     for identity in identities:
         distinct.setdefault((identity.key.asbytes(), identity.certified), identity)

@@ -20,6 +20,7 @@ MAX_PACKET_BYTES: Final = 1 << 20
 _BLOCK: Final = 16
 _TAG: Final = 16
 _LENGTH: Final = struct.Struct(">I")
+_NONCE: Final = struct.Struct(">4sQ")
 
 
 class _Engine(Protocol):
@@ -50,7 +51,7 @@ class _Seal:
             raise SSHException("Mismatched MAC") from None
 
     def _next(self) -> bytes:
-        nonce = self._fixed + self._count.to_bytes(8)
+        nonce = _NONCE.pack(self._fixed, self._count)
         self._count = (self._count + 1) & 0xFFFFFFFFFFFFFFFF
         return nonce
 
@@ -113,9 +114,11 @@ class Packets(PlainPackets):
             self.write_all(sealed)
             self._Packetizer__sent_bytes += len(sealed)
             self._Packetizer__sent_packets += 1
-            if self._is_worn(self._Packetizer__sent_bytes, self._Packetizer__sent_packets):
-                self._overdue_bytes = 0
-                self._trigger_rekey()  # type: ignore[attr-defined]  # not in its stubs
+            if (
+                self._Packetizer__sent_bytes >= self.REKEY_BYTES
+                or self._Packetizer__sent_packets >= self.REKEY_PACKETS
+            ):
+                self._wear_out()
 
     def read_message(self) -> tuple[int, Message]:
         """Read one message; its type, and the rest of it.
@@ -136,21 +139,20 @@ class Packets(PlainPackets):
         message = Message(packet[2 : size - packet[0]])
         message.seqno = self._Packetizer__sequence_number_in
         self._Packetizer__sequence_number_in = message.seqno + 1 & 0xFFFFFFFF
-        self._count_received(size + _TAG + 4)
-        return packet[1], message
-
-    def _count_received(self, size: int) -> None:
-        """Ask for new keys when these have served long enough; leave a host that never complies."""
-        if self.need_rekey():
-            self._overdue_bytes += size
+        self._Packetizer__received_bytes += size + _TAG + 4
+        self._Packetizer__received_packets += 1
+        if (
+            self._Packetizer__received_bytes >= self.REKEY_BYTES
+            or self._Packetizer__received_packets >= self.REKEY_PACKETS
+        ):
+            self._wear_out()
+            self._overdue_bytes += size + _TAG + 4
             if self._overdue_bytes >= self.REKEY_BYTES_OVERFLOW_MAX:
                 raise SSHException("Remote transport is ignoring rekey requests")
-            return
-        self._Packetizer__received_bytes += size
-        self._Packetizer__received_packets += 1
-        if self._is_worn(self._Packetizer__received_bytes, self._Packetizer__received_packets):
+        return packet[1], message
+
+    def _wear_out(self) -> None:
+        """Ask for new keys, once, when these have served long enough."""
+        if not self.need_rekey():
             self._overdue_bytes = 0
             self._trigger_rekey()  # type: ignore[attr-defined]  # not in its stubs
-
-    def _is_worn(self, size: int, packets: int) -> bool:
-        return not self.need_rekey() and (size >= self.REKEY_BYTES or packets >= self.REKEY_PACKETS)

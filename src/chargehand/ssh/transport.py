@@ -8,16 +8,24 @@ is an override or a call from the subclass, and tests drive each against a real 
 """
 
 import logging
+import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import paramiko
 from paramiko.agent import AgentKey
 from paramiko.auth_handler import AuthHandler
-from paramiko.common import cMSG_CHANNEL_CLOSE, cMSG_CHANNEL_OPEN, cMSG_CHANNEL_REQUEST, cMSG_GLOBAL_REQUEST
+from paramiko.common import (
+    cMSG_CHANNEL_CLOSE,
+    cMSG_CHANNEL_OPEN,
+    cMSG_CHANNEL_REQUEST,
+    cMSG_GLOBAL_REQUEST,
+    cMSG_KEXINIT,
+)
 from paramiko.message import Message
 from paramiko.ssh_exception import SSHException
 
@@ -42,6 +50,40 @@ _KINDS = (
     ("MAC", "client_mac_algo_list", "preferred_macs"),
     ("MAC", "server_mac_algo_list", "preferred_macs"),
 )
+
+
+_COOKIE_BYTES = 16
+_OFFER_BYTES = 1 << 13
+_AGREEMENTS_KEPT = 64
+_CHOICES = frozenset(
+    {
+        "_remote_ext_info",
+        "_remote_strict_kex",
+        "agreed_on_strict_kex",
+        "host_key_type",
+        "local_cipher",
+        "local_compression",
+        "local_mac",
+        "remote_cipher",
+        "remote_compression",
+        "remote_mac",
+        "_offered",
+    }
+)
+"""What paramiko keeps of the algorithms that were agreed on."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Agreement:
+    """What came of one host's offer on a new connection."""
+
+    engine: Callable[["SshTransport"], Any]
+    choices: Mapping[str, object]
+    size: int
+
+
+_AGREEMENTS: dict[tuple[bytes, tuple[str, ...]], _Agreement] = {}
+"""By offer, without its cookie, and by the host key algorithms that we offered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +119,7 @@ class SshTransport(paramiko.Transport):
         self._offered: dict[str, list[str]] = {}
         self._offered_early = False
         self._begun = False
+        self._secret = b""
         self._over = Signal()
         self.clear_to_send = Signal()
 
@@ -255,7 +298,47 @@ class SshTransport(paramiko.Transport):
         if self._offered_early:
             self._offered_early = False  # paramiko's turn to send what was sent already
             return
-        super()._send_kex_init()  # type: ignore[misc]  # not in its stubs
+        with self.clear_to_send_lock:
+            self.clear_to_send.clear()
+        self.in_kex = True
+        offer = cMSG_KEXINIT + os.urandom(_COOKIE_BYTES) + _offer(self._host_key_algorithms)
+        self.local_kex_init = self._latest_kex_init = offer
+        self._send_message(Message(offer))  # type: ignore[attr-defined]  # not in its stubs
+
+    def _parse_kex_init(self, m: Message) -> None:
+        """Agree on algorithms; what a host offers is offered by many, so that one answer serves them all."""
+        offer = m.asbytes()[_COOKIE_BYTES:]
+        key = (offer, self._host_key_algorithms)
+        agreement = None if self.initial_kex_done or m.seqno else _AGREEMENTS.get(key)
+        if agreement is not None:
+            vars(self).update(agreement.choices)
+            self.kex_engine = agreement.engine(self)
+            self.remote_kex_init = cMSG_KEXINIT + m.asbytes()[: agreement.size]
+            return
+        super()._parse_kex_init(m)  # type: ignore[misc]  # not in its stubs
+        if not self.initial_kex_done and len(offer) <= _OFFER_BYTES:
+            choices = {name: value for name, value in vars(self).items() if name in _CHOICES}
+            if len(_AGREEMENTS) >= _AGREEMENTS_KEPT:
+                _AGREEMENTS.clear()
+            _AGREEMENTS[key] = _Agreement(type(self.kex_engine), choices, len(self.remote_kex_init) - 1)
+
+    def _set_K_H(self, k: int | bytes, h: bytes) -> None:  # noqa: N802 - paramiko's name
+        super()._set_K_H(k, h)  # type: ignore[misc]  # not in its stubs
+        secret = Message()
+        secret.add_mpint(k) if isinstance(k, int) else secret.add_string(k)
+        self._secret = secret.asbytes() + h
+
+    def _compute_key(self, id: str, nbytes: int) -> bytes:
+        """One of six keys (RFC 4253 section 7.2), of a secret that is put into bytes once."""
+        digest = self.kex_engine.hash_algo  # type: ignore[union-attr]  # there is one by now, and it has one
+        key: bytes = digest(self._secret + id.encode() + (self.session_id or b"")).digest()
+        while len(key) < nbytes:
+            key += digest(self._secret + key).digest()
+        return key[:nbytes]
+
+    def _parse_newkeys(self, m: Message) -> None:
+        super()._parse_newkeys(m)  # type: ignore[misc]  # not in its stubs
+        self._secret = b""
 
     def _really_parse_kex_init(self, m: Message, ignore_first_byte: bool = False) -> dict[str, Any]:
         parsed: dict[str, Any] = super()._really_parse_kex_init(m, ignore_first_byte)  # type: ignore[misc]  # not in its stubs
@@ -336,6 +419,23 @@ class _Orderly:
                 return
             self._closed = message.asbytes()[:1] == cMSG_CHANNEL_CLOSE
             self._transport._send_user_message(message)  # type: ignore[attr-defined]  # noqa: SLF001 - in its place
+
+
+@cache
+def _offer(host_key_algorithms: tuple[str, ...]) -> bytes:
+    """What we take, after the cookie (RFC 4253 section 7.1): extensions may be told, order is strict."""
+    message = Message()
+    kex = [*SshTransport.preferred_kex, "ext-info-c", "kex-strict-c-v00@openssh.com"]
+    message.add_list(kex)
+    message.add_list(list(host_key_algorithms))
+    for both_ways in ("preferred_ciphers", "preferred_macs", "preferred_compression"):
+        for _ in range(2):
+            message.add_list(list(getattr(SshTransport, both_ways)))
+    for _languages in range(2):
+        message.add_string("")
+    message.add_boolean(False)  # no guess follows
+    message.add_int(0)
+    return message.asbytes()
 
 
 def _channel_request(channel: paramiko.Channel, kind: str) -> Message:

@@ -77,8 +77,11 @@ left=$size
 while [ "$left" -gt 0 ]; do
   block=$left
   [ "$left" -le 65536 ] || block=65536
-  dd bs="$block" count=1 <&3 >>"$folder/script" 2>/dev/null || refuse no-space "cannot write to $folder"
-  now=$((size - $(wc -c <"$folder/script")))
+  dd bs="$block" count=1 <&3 >>"$folder/script" 2>"$folder/why" || refuse no-space "cannot write to $folder"
+  # It says `1+0` when it found as much as it was to read; only else they are counted.
+  read -r found rest <"$folder/why"
+  now=$((left - block))
+  [ "$found" = 1+0 ] || now=$((size - $(wc -c <"$folder/script")))
   [ "$now" -lt "$left" ] || refuse upload-cut "$left of $size bytes of the script are missing"
   left=$now
 done
@@ -175,7 +178,7 @@ watcher=$!
 {
   /bin/sh -c "$launch" chargehand "$folder" "$mask" "$@"
   status=$?
-} 4>&2 2>>"$folder/why"
+} 4>&2 2>"$folder/why"
 echo "$status" >"$folder/exit_code"
 read -r why <"$folder/why"
 halted=-
