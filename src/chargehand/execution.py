@@ -17,7 +17,7 @@ from chargehand.provider import find_provider
 from chargehand.recording import Book, Ledger
 from chargehand.report.invocation import InputRecord, InvocationRecord, TargetingRecord
 from chargehand.result import JobResult, Status
-from chargehand.runner import Runner
+from chargehand.runner import Runner, Stage
 from chargehand.runner.outcome import COULD_NOT_RECORD
 from chargehand.settings import Settings
 from chargehand.template import TemplateInput
@@ -51,6 +51,7 @@ def execute(
     observers: tuple[Observer, ...] = (),
     spool: Path | None = None,
     on_start: Callable[[Runner], None] = lambda _: None,
+    stage: Stage | None = None,
     clock: Callable[[], datetime],
 ) -> Execution:
     """Run a plan's scripts on its hosts, and write down what happens while it happens.
@@ -62,6 +63,7 @@ def execute(
         observers: Told of every event.
         spool: Where outputs too large for memory are kept; None drops them with the run.
         on_start: Given the runner before the first connection.
+        stage: Shared with the runs before and after.
         clock: The time, aware, UTC.
 
     Raises:
@@ -71,21 +73,22 @@ def execute(
     if plan.preview:
         raise UsageError("a preview cannot be run: its secrets are left out")
     ledger = book.open_ledger(plan.template_invocations, clock)
+    find = stage.find if stage else find_provider
     with tempfile.TemporaryDirectory(prefix="chargehand-") as scratch:
         runner = Runner(
             plan.invocation.limits,
             (ledger, *observers) if ledger else observers,
             spool=spool or Path(scratch),
-            find_provider=ledger.recorded(find_provider) if ledger else find_provider,
+            find_provider=ledger.recorded(find) if ledger else find,
             default_concurrency=settings.concurrency_level,
             clock=clock,
         )
         on_start(runner)
         if ledger is None:
-            result, unrecorded = runner.run(plan.template_invocations), ""
+            result, unrecorded = runner.run(plan.template_invocations, stage), ""
         else:
             with ledger.opened(runner):
-                result = runner.run(plan.template_invocations)
+                result = runner.run(plan.template_invocations, stage)
             result = _with_those_of_before(result, book.record)
             unrecorded = _close(book, ledger, result)
     record = replace(

@@ -42,7 +42,7 @@ from chargehand.rerun import (
     recorded_files,
     repeat,
 )
-from chargehand.runner import Runner
+from chargehand.runner import Runner, Stage
 from chargehand.settings import NO_STORE, Settings, load_settings
 from chargehand.store import Store, Stored, open_store
 from chargehand.targeting import pick
@@ -146,6 +146,7 @@ class Project(Planner):
         observers: Sequence[Observer] = (),
         spool: Path | None = None,
         on_start: Callable[[Runner], None] = lambda _: None,
+        stage: Stage | None = None,
     ) -> Execution:
         """Carry a prepared plan out.
 
@@ -155,6 +156,7 @@ class Project(Planner):
             observers: Told of every event while it runs.
             spool: Where outputs too large for memory are kept; None drops them with the run.
             on_start: Given the runner before the first connection, to stop it by.
+            stage: Shared with the runs before and after.
 
         Raises:
             StoreError: It cannot be recorded; nothing was connected to.
@@ -167,6 +169,7 @@ class Project(Planner):
                 observers=tuple(observers),
                 spool=spool,
                 on_start=on_start,
+                stage=stage,
                 clock=self._clock,
             )
         self.tell(plan.invocation.job, execution.record)

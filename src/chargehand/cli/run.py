@@ -6,7 +6,6 @@ import shlex
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
-from functools import partial
 from typing import NamedTuple
 
 from chargehand.cli import screen
@@ -28,6 +27,7 @@ from chargehand.launch import launch_of
 from chargehand.plan import Access, Selection
 from chargehand.project import Project
 from chargehand.provenance import Launch
+from chargehand.runner import Stage
 from chargehand.secret import MASKED
 
 _COMMAND_LINE = "<command line>"
@@ -87,15 +87,18 @@ def _run(
         screen.note('nothing is recorded: the setting `store` is "off"')
     turns = [_prepare(project, each, hosts, word, request, telling) for each, hosts in chosen]
     code = 0
-    for number, turn in enumerate(turns, 1):
-        ended = turn()
-        code = code or ended
-        job = invocations[number - 1].job
-        if telling.interrupted or (ended and not job.flag("continue_on_failure")):
-            if number < len(turns):
-                left = screen.count(len(turns) - number, "job")
-                screen.note(f"{left} after `{job.label}` not started")
-            break
+    with Stage() as stage:
+        for number, turn in enumerate(turns, 1):
+            if number == len(turns):
+                stage.begin_last()
+            ended = turn(stage)
+            code = code or ended
+            job = invocations[number - 1].job
+            if telling.interrupted or (ended and not job.flag("continue_on_failure")):
+                if number < len(turns):
+                    left = screen.count(len(turns) - number, "job")
+                    screen.note(f"{left} after `{job.label}` not started")
+                break
     return telling.close(code)
 
 
@@ -106,7 +109,7 @@ def _prepare(
     word: _Word,
     request: RunRequest | ExecRequest,
     telling: Telling,
-) -> Callable[[], int]:
+) -> Callable[[Stage], int]:
     """See to all that may keep a job from running; what is left to do, which gives its exit code."""
     check_effective_user(invocation, word.access)
     launch = launch_of(
@@ -119,13 +122,13 @@ def _prepare(
     telling.warn(invocation.warnings)
     if isinstance(request, RunRequest) and invocation.starts_later(project.now()):
         check_submission(project, invocation, launch, request)
-        return partial(_submit, project, invocation, hosts, launch, request, telling)
+        return lambda _: _submit(project, invocation, hosts, launch, request, telling)
     plan = project.prepare(invocation, hosts, access=word.access, prompt=ask)
     telling.warn(plan.warnings)
     if invocation.recurrence is not None:
         line = invocation.recurrence.cron_line.text
         screen.note(f"`{invocation.job.label}` recurs (`{line}`); this runs it once, now")
-    return partial(telling.run, project, plan, launch)
+    return lambda stage: telling.run(project, plan, launch, stage=stage)
 
 
 def _submit(

@@ -33,7 +33,7 @@ from chargehand.report.plain import PlainDisplay
 from chargehand.report.recap import outcome, recap, tally
 from chargehand.rerun import parts_of
 from chargehand.result import Status
-from chargehand.runner import Runner
+from chargehand.runner import Runner, Stage
 from chargehand.secret import MASKED
 
 
@@ -94,8 +94,16 @@ class Telling:
         """See to it that no log of a pipeline shows a secret of a plan."""
         mask({secret for share in plan.template_invocations for secret in share.secrets}, os.environ)
 
-    def run(self, project: Project, plan: Plan, launch: Launch, provenance: Provenance | None = None) -> int:
-        """Carry one plan out and tell of it; its exit code."""
+    def run(
+        self,
+        project: Project,
+        plan: Plan,
+        launch: Launch,
+        provenance: Provenance | None = None,
+        *,
+        stage: Stage | None = None,
+    ) -> int:
+        """Carry one plan out, on a stage that several may share, and tell of it; its exit code."""
         self.mask(plan)
         if window := plan.invocation.blackout.at(project.now()):
             screen.note(f"warning: nothing starts by itself during `{window}`; by hand it does")
@@ -104,7 +112,7 @@ class Telling:
                 return self.follow(
                     book.record.id,
                     project.now,
-                    partial(project.execute, plan, book),
+                    partial(project.execute, plan, book, stage=stage),
                     lambda ended: self._again(ended, book, launch),
                 )
         except StoreError as error:

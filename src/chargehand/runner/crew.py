@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -16,6 +16,7 @@ from chargehand.runner.herald import Herald
 from chargehand.runner.line import Line, Turn
 from chargehand.runner.outcome import CANCELLED, abandoned, never_started
 from chargehand.runner.output import Capture
+from chargehand.runner.stage import Stage
 from chargehand.runner.tally import Tally
 from chargehand.runner.visit import Visit, defect, unreachable, untouched
 from chargehand.runner.watch import STREAMS, Watch
@@ -55,8 +56,9 @@ class Crew:
             `refrain` was given; else empty.
     """
 
-    def __init__(self, line: Line, tally: Tally, herald: Herald, orders: Orders) -> None:
+    def __init__(self, line: Line, tally: Tally, herald: Herald, orders: Orders, stage: Stage) -> None:
         self.stopped = ""
+        self._stage = stage
         self._line = line
         self._tally = tally
         self._herald = herald
@@ -80,13 +82,14 @@ class Crew:
             How many threads there are.
         """
         in_strands = all(provider.strands for provider in self._orders.providers.values())
-        one, each = self._serve_in_strands, self._serve_all
-        works: list[Callable[[int], None]] = [one] if in_strands else [each] * slots
+        if in_strands:
+            self._stage.serve(partial(self._serve_on, slots), gone)
+            return 1
         with _stack_size(STACK_BYTES):
-            for number, work in enumerate(works):
+            for number in range(slots):
                 thread = threading.Thread(
                     target=_until_gone,
-                    args=(partial(work, slots), gone),
+                    args=(self._serve_all, gone),
                     name=f"chargehand-{number}",
                     daemon=True,
                 )
@@ -97,7 +100,7 @@ class Crew:
                         raise
                     self._herald.notice(f"the system allows only {number} threads: fewer hosts run at once")
                     return number
-        return len(works)
+        return slots
 
     def finish(self, result: HostResult) -> None:
         """A host is done."""
@@ -155,16 +158,12 @@ class Crew:
             visit = visits.get(share.host)
             self.finish(visit.abandon(why) if visit else untouched(share, abandoned(why, reached=True)))
 
-    def _serve_in_strands(self, slots: int) -> None:
-        with closing(Hub()) as hub:
-            for _ in range(slots):
-                hub.spawn(self._serve_all)
-            hub.run()
-            for provider in self._orders.providers.values():
-                hub.spawn(provider.close)  # what hosts shared was made by strands of this hub
-            hub.run()
+    def _serve_on(self, slots: int, hub: Hub) -> None:
+        for _ in range(slots):
+            hub.spawn(self._serve_all)
+        hub.run()
 
-    def _serve_all(self, _slots: int = 1) -> None:
+    def _serve_all(self) -> None:
         while (turn := self._line.take()) is not None:
             self._serve(turn)
 

@@ -22,6 +22,7 @@ from chargehand.runner.herald import Herald
 from chargehand.runner.line import Line
 from chargehand.runner.outcome import CANCELLED, DEADLINE, Outcome
 from chargehand.runner.output import HEAD_BYTES
+from chargehand.runner.stage import Stage
 from chargehand.runner.tally import Tally
 from chargehand.runner.visit import untouched
 from chargehand.share import TemplateInvocation
@@ -61,6 +62,9 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+_Find = Callable[[str], Callable[[], Provider]]
+
+
 class Runner:
     """Runs one job on its hosts, once.
 
@@ -82,7 +86,7 @@ class Runner:
         observers: Sequence[Observer] = (),
         *,
         spool: Path,
-        find_provider: Callable[[str], Callable[[], Provider]] = find_provider,
+        find_provider: _Find = find_provider,
         default_concurrency: int = DEFAULT_CONCURRENCY,
         clock: Callable[[], datetime] = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
@@ -124,19 +128,39 @@ class Runner:
         """
         self._news.put(_Refrain(why))
 
-    def run(self, shares: Sequence[TemplateInvocation]) -> JobResult:
+    def run(self, shares: Sequence[TemplateInvocation], stage: Stage | None = None) -> JobResult:
         """Run every share; one result for each, in their order.
+
+        Args:
+            shares: What runs on each host.
+            stage: Shared with the runs before and after, and then `find_provider` asks it; None is one for
+                this run alone.
 
         Raises:
             UsageError: A provider is not installed. Nothing was started then.
             ValueError: A host comes twice.
         """
+        if stage:
+            return self._run(shares, stage, self._find_provider)
+        with Stage(self._find_provider) as alone:
+            alone.begin_last()
+            return self._run(shares, alone, alone.find)
+
+    def _run(self, shares: Sequence[TemplateInvocation], stage: Stage, find: _Find) -> JobResult:
         tally = Tally(shares)
         ready = [share for share in shares if share.trouble is None]
-        providers = self._open_providers(ready)
+        names = sorted({share.settings.provider for share in ready})
+        providers = {name: factory() for name, factory in [(name, find(name)) for name in names]}
         started_at = self._clock()
         self._herald.tell(RunStarted(at=started_at, hosts=tuple(share.host for share in shares)))
-        crew, slots = self._hire(ready, tally, providers, len(shares))
+        orders, slots = self._give_orders(ready, providers, len(shares))
+        line = Line(
+            split_waves(ready, self._limits.waves),
+            slots,
+            pause_s=self._limits.wave_pause_s,
+            monotonic=self._monotonic,
+        )
+        crew = Crew(line, tally, self._herald, orders, stage)
         try:
             for share in shares:
                 if share.trouble is not None:
@@ -160,24 +184,16 @@ class Runner:
         self._herald.fall_silent()
         return result
 
-    def _open_providers(self, shares: Iterable[TemplateInvocation]) -> dict[str, Provider]:
-        factories = {
-            name: self._find_provider(name) for name in sorted({s.settings.provider for s in shares})
-        }
-        return {name: factory() for name, factory in factories.items()}
-
-    def _hire(
-        self, ready: Sequence[TemplateInvocation], tally: Tally, providers: dict[str, Provider], total: int
-    ) -> tuple[Crew, int]:
-        """A crew for the hosts that can be run on, and how many hosts it is at together."""
+    def _give_orders(
+        self, ready: Sequence[TemplateInvocation], providers: dict[str, Provider], total: int
+    ) -> tuple[Orders, int]:
+        """What the crew goes by, and how many hosts it is at together."""
         wanted = min(self._concurrency, len(ready))
         slots = affordable(wanted)
         if slots < wanted:
             self._herald.notice(
                 f"{slots} instead of {wanted} hosts at once: this process may open few files (`ulimit -n`)"
             )
-        waves = split_waves(ready, self._limits.waves)
-        line = Line(waves, slots, pause_s=self._limits.wave_pause_s, monotonic=self._monotonic)
         orders = Orders(
             providers=providers,
             retry=self._limits.retry_unreachable,
@@ -186,7 +202,7 @@ class Runner:
             kept_bytes=_kept_bytes(len(ready)),
             clock=self._clock,
         )
-        return Crew(line, tally, self._herald, orders), slots
+        return orders, slots
 
     def _conduct(self, crew: Crew, slots: int) -> str:
         """Wait until every thread is gone or left behind; why the run was stopped, if it was."""

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from chargehand.connection import ConnectionSettings
@@ -17,6 +18,7 @@ from chargehand.ssh.failure import Throttled, ours
 from chargehand.ssh.gate import Gate
 from chargehand.ssh.hostkey import KnownHosts
 from chargehand.ssh.identity import KeyRing, agent_socket
+from chargehand.ssh.idle import IdleLinks
 from chargehand.ssh.interrupt import Interrupt
 from chargehand.ssh.link import Link, shake_hands
 from chargehand.ssh.login import Login, compose
@@ -34,6 +36,9 @@ class SshProvider:
 
     What hosts share - parsed files, loaded keys, the agent, connections to jump hosts - is had once, when
     it is first needed.
+
+    Attributes:
+        keeps: How many connections are kept when their script has ended, for the next run.
     """
 
     strands = HUBS
@@ -48,7 +53,17 @@ class SshProvider:
         self._config = SshConfig()
         self._keys = KeyRing()
         self._gate = Gate()
+        self._idle = IdleLinks()
         self._bastions = Bastions(lambda settings: self._reach(settings, Interrupt(Stop())))
+
+    @property
+    def keeps(self) -> int:
+        """See the class."""
+        return self._idle.most
+
+    @keeps.setter
+    def keeps(self, most: int) -> None:
+        self._idle.most = most
 
     def open(self, settings: ConnectionSettings, stop: Stop) -> SshSession:
         """Reach one host; see `chargehand.provider.Provider`.
@@ -56,15 +71,21 @@ class SshProvider:
         Raises:
             Unreachable: No session, and why.
         """
-        return SshSession(self._reach(settings, Interrupt(stop)), settings)
+        interrupt = Interrupt(stop)
+        interrupt.check()
+        reach = partial(self._reach, settings, interrupt)
+        if link := self._idle.take(settings):
+            return SshSession(link, settings, self._idle, again=reach)
+        return SshSession(reach(), settings, self._idle)
 
     def close(self) -> None:
         """Let go of what sessions share."""
+        self._idle.close()
         self._bastions.close()
         self._keys.close()
 
     def _reach(self, settings: ConnectionSettings, interrupt: Interrupt) -> Link:
-        """A connection, to a host or to a jump host."""
+        """A new connection, to a host or to a jump host."""
         interrupt.check()
         try:
             return self._try(settings, interrupt)

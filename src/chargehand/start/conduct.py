@@ -89,6 +89,11 @@ class Conduct:
                 if received.closed:
                     return
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether the host said that nothing is left of the script."""
+        return self._protocol is not None and self._protocol.phase is Phase.GONE
+
     def close(self) -> None:
         """Let go of the channel; the host stops a script that still runs."""
         channel, self._channel = self._channel, None

@@ -1,0 +1,139 @@
+"""Stage: what runs that follow each other share - providers, and the thread that serves hosts in strands.
+
+So a connection can outlive a run: the next one on the same host need not shake hands again.
+"""
+
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Final, Protocol, Self, runtime_checkable
+
+from chargehand.connection import ConnectionSettings
+from chargehand.provider import Provider, Session, Stop, find_provider
+from chargehand.runner.descriptors import affordable
+from chargehand.strand import Hub
+
+KEPT: Final = 1000
+"""Connections that wait for the next run, at most; fewer when few files may be open."""
+CLOSING_S: Final = 10.0
+
+Work = Callable[[Hub], None]
+
+
+@runtime_checkable
+class Keeper(Protocol):
+    """A provider that can keep connections whose script has ended.
+
+    Attributes:
+        keeps: How many of them.
+    """
+
+    keeps: int
+
+
+class Stage:
+    """Where runs take place, one after the other; left as a context manager.
+
+    Args:
+        find: Gives what makes a provider, by its name.
+    """
+
+    def __init__(self, find: Callable[[str], Callable[[], Provider]] = find_provider) -> None:
+        self._find = find
+        self._providers: dict[str, Provider] = {}
+        self._keeping = True
+        self._works: SimpleQueue[Work | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._idle = threading.Event()
+        self._idle.set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave()
+
+    def find(self, name: str) -> Callable[[], Provider]:
+        """What gives the one provider of a name, to a run that is about to begin."""
+        if not self._idle.is_set():  # the run before left hosts behind that did not let go
+            self._leave()
+        factory = self._find(name)
+
+        def lend() -> Provider:
+            if name not in self._providers:
+                self._providers[name] = factory()
+            provider = self._providers[name]
+            if isinstance(provider, Keeper):
+                provider.keeps = affordable(2 * KEPT) // 2 if self._keeping else 0
+            return _Lent(provider)
+
+        return lend
+
+    def begin_last(self) -> None:
+        """No run follows the next one: nothing need be kept any more."""
+        self._keeping = False
+
+    def serve(self, work: Work, gone: Callable[[], None]) -> None:
+        """Do a run's work in the thread that all runs share; `gone` is called when it is done."""
+        self._idle.clear()
+        idle = self._idle
+
+        def do(hub: Hub) -> None:
+            try:
+                work(hub)
+            finally:
+                idle.set()
+                gone()
+
+        self._works.put(do)
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=_serve, args=(self._works,), name="chargehand-stage", daemon=True
+            )
+            self._thread.start()
+
+    def _leave(self) -> None:
+        """Let go of everything; of what is still under way, without waiting for it."""
+        thread, providers = self._thread, list(self._providers.values())
+        if thread is not None:
+            self._works.put(lambda hub: _close(providers, hub))
+            self._works.put(None)
+            if self._idle.is_set():
+                thread.join(CLOSING_S)
+        else:
+            for provider in providers:
+                provider.close()
+        self._thread, self._providers, self._works = None, {}, SimpleQueue()
+        self._idle = threading.Event()
+        self._idle.set()
+
+
+class _Lent:
+    """A provider that a run cannot close."""
+
+    def __init__(self, provider: Provider) -> None:
+        self.strands = provider.strands
+        self._provider = provider
+
+    def open(self, settings: ConnectionSettings, stop: Stop) -> Session:
+        """See `Provider.open`."""
+        return self._provider.open(settings, stop)
+
+    def close(self) -> None:
+        """Nothing: others use it after us."""
+
+
+def _serve(works: "SimpleQueue[Work | None]") -> None:
+    with closing(Hub()) as hub:
+        while (work := works.get()) is not None:
+            work(hub)
+
+
+def _close(providers: list[Provider], hub: Hub) -> None:
+    for provider in providers:
+        hub.spawn(provider.close)  # what it has was made by strands of this hub
+    hub.run()
