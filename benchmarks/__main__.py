@@ -14,6 +14,7 @@ NAMES = {
     "scale": "10,000 hosts beside 1,000",
     "recording": "recording 10,000 results beside not recording them",
     "history": "how long commands take in a long history",
+    "preparation": "what happens before the first connection: help, inventories, plans, searches",
 }
 """What each measures; it is a module of this package with a function `main`."""
 

@@ -1,5 +1,6 @@
 """What an inventory refuses, warns of and explains; programs; secrets; size."""
 
+import ast
 import json
 import os
 import string
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from warnings import catch_warnings
 
 import pytest
 from ansible.errors import AnsibleError
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 from chargehand.document import Vaulted
 from chargehand.errors import InventoryError, SearchError
 from chargehand.inventory import Inventory, load
+from chargehand.inventory.literal import _plain, read_literal
 from chargehand.inventory.ranges import expand
 from chargehand.secret import Secret
 
@@ -433,3 +436,38 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+# Values
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+)
+WORDS = st.text(alphabet="[]{},:\"'\\ 0123456789.-+eEtruefalsnNo#_x\u00e9", max_size=12)
+
+
+@settings(max_examples=1000)
+@given(
+    st.one_of(
+        PLAIN.map(json.dumps),
+        PLAIN.map(repr),
+        WORDS,
+        WORDS.map("[{}]".format),
+        WORDS.map('{{"a":{}}}'.format),
+    )
+)
+def test_a_list_or_mapping_of_a_line_is_the_python_literal_that_ansible_takes_it_for(text):
+    try:
+        with catch_warnings(action="ignore"):
+            expected = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        expected = text
+    if isinstance(expected, list | dict):
+        assert repr(read_literal(text)) == repr(_plain(expected))
+
+
+def test_a_list_nested_deeper_than_python_reads_stays_text():
+    assert read_literal("[" * 50 + "1" + "]" * 50) != "[" * 50 + "1" + "]" * 50
+    assert read_literal("[" * 300 + "1" + "]" * 300) == "[" * 300 + "1" + "]" * 300

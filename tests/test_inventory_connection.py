@@ -9,6 +9,7 @@ from chargehand.document import Vaulted
 from chargehand.errors import InventoryError
 from chargehand.host import Host
 from chargehand.inventory import HostBecome, connection_settings, load
+from chargehand.inventory.connections import Connections
 from chargehand.secret import Secret
 
 DEFAULTS = ConnectionSettings(address="", user="root")
@@ -206,4 +207,45 @@ def test_the_place_of_a_refused_variable_is_told(tmp_path):
     (tmp_path / "hosts").write_text("[web]\nweb1\n[web:vars]\nansible_timeout=soon\n")
     inventory = load(["hosts"], base=tmp_path)
     with pytest.raises(InventoryError, match=r"hosts:4: error: ansible_timeout of `web1` must be"):
-        inventory.connection(inventory["web1"], DEFAULTS)
+        inventory.connections(DEFAULTS).of(inventory["web1"])
+
+
+TOLD: list[dict[str, object]] = [
+    {},
+    {"rack": "r1"},
+    {"ansible_host": "10.0.0.1"},
+    {"ansible_host": "10.0.0.2", "rack": "r2"},
+    {"ansible_host": "{{ rack }}.example.com", "rack": "r3"},
+    {"ansible_host": "-oops"},
+    {"ansible_host": 7},
+    {"ansible_ssh_host": "b", "ansible_host": "a"},
+    *({"ansible_port": port} for port in (22, "22", 2222, "soon", True, 1, 1.0, "{{ rack }}")),
+    {"ansible_user": "{{ owner }}", "owner": "ann"},
+    {"ansible_user": "{{ owner }}", "owner": "bob"},
+    {"ansible_password": Secret("x")},
+    {"ansible_password": Secret("y")},
+    {"ansible_become": True, "ansible_become_method": "su", "ansible_su_user": "www"},
+    {"ansible_become": True, "ansible_become_method": "sudo", "ansible_su_user": "www"},
+    {"ansible_ssh_args": "-o GSSAPIAuthentication=yes"},
+    {"ansible_ssh_args": "-o StrictHostKeyChecking=no"},
+    {"ansible_facts": {"os": "x"}, "ansible_user": "ann"},
+]
+
+
+def outcome(work_out, host: Host) -> object:
+    try:
+        return work_out(host)
+    except InventoryError as error:
+        return error.problems
+
+
+def test_hosts_together_are_reached_as_each_is_alone():
+    hosts = [
+        Host(name=name, id=number, vars=variables)
+        for number, (name, variables) in enumerate(
+            (name, variables) for name in ("web1", "web2", "no good") for variables in TOLD
+        )
+    ]
+    together = Connections(DEFAULTS, locate=lambda *_: None)
+    for host in hosts:
+        assert outcome(together.of, host) == outcome(lambda each: connection_settings(each, DEFAULTS), host)

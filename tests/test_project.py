@@ -488,3 +488,21 @@ def test_validation_stops_after_some_seconds_and_renders_every_host_when_asked(t
     assert "--every-host" in cut.problems[0].hint
     whole = project.validate(every_host=True)
     assert (whole.rendered, whole.problems) == (40, ())
+
+
+def test_validation_tells_every_host_that_fails_however_many_are_alike(tmp_path):
+    hosts = "\n".join(f"web{n} rack={n % 2}" if n % 10 else f"web{n}" for n in range(1, 41))
+    write(tmp_path / "inventory" / "hosts.ini", hosts)
+    for name in ("first", "second"):
+        write(
+            tmp_path / "playbooks" / f"{name}.yml",
+            "script: echo {{ rack }}\njob_invocation: {targeting_type: static_query, search_query: '*'}\n",
+        )
+    found = Project.load(tmp_path).validate()
+    assert found.rendered == 2 * 36
+    assert [problem.place.file.rpartition("/")[2] for problem in found.problems] == [
+        "first.yml",
+        "second.yml",
+    ]
+    for problem in found.problems:
+        assert problem.message.endswith("`rack` is not defined (web[10,20,30,40])")

@@ -492,6 +492,83 @@ def test_the_canary_would_be_made_without_the_sandbox(tmp_path):
     assert canary.exists()
 
 
+# hosts that a template cannot tell apart
+
+
+def _alike(number: int, **more: object) -> Host:
+    return Host(name=f"h{number}.example.com", id=number, groups=("web",), vars={"port": 22, **more})
+
+
+KINDS = [
+    *(_alike(n) for n in range(3)),
+    *(_alike(n, port=value) for n, value in enumerate((1, True, "1", 1.0, None, [1], {"a": 1}, {1: 1}), 3)),
+    *(
+        _alike(n, facts={"os": {"name": name}, "n": n})
+        for n, name in enumerate(("Debian", "Debian", "X"), 11)
+    ),
+    *(_alike(n, pw=Secret(f"hunter{n}")) for n in (14, 15)),
+    _alike(16, range="own", facts="none", input="own", host="own"),
+    Host(name="bare", id=17, groups=("db", "eu")),
+]
+TELLING = [
+    "{{ inventory_hostname }} {{ group_names }}",
+    "{{ port }}{{ port is defined }}",
+    "{{ port | default('none') | to_json }}",
+    "{% set p = port %}{{ p is number }}{{ p is boolean }}",
+    "{{ host.name }}{{ host.id }}{{ host['groups'] }}",
+    "{{ host.facts.os.name | default('?') }}",
+    "{{ host.facts.get('n') }}{{ host.facts.items() | list | length }}",
+    "{% set h = host %}{{ h.vars.port is defined }}",
+    "{{ host_param('port', 'none') }}",
+    "{{ host_param('po' ~ 'rt', 'none') }}",
+    "{% for name in ['port', 'input'] %}{{ host_param(name, 'none') }}{% endfor %}",
+    "{{ hostvars[inventory_hostname].port is defined }}{{ groups.web | length }}",
+    "{% if pw is defined %}a secret{% endif %}",
+    "{{ pw | default('no secret') }}",
+    "{{ input('os') }}{{ inputs.own }}",
+    "{{ snippet('S') }}",
+    "{{ snippet('S' ~ '') }}",
+    "{% include 'S' %}",
+    "{% from 'M' import m with context %}{{ m() }}",
+    "{{ render_template('R', {'given': 'x'}) }}",
+    "{% macro m(x=port) %}{{ x }}{% endmacro %}{{ m() }}",
+    "{{ range is string }}",
+    "{{ [host] | map(attribute='id') | list }}",
+    "{{ nope }}",
+    "{% if port == 22 %}x{% else %}{{ portt }}{% endif %}",
+    "{{ 'broken",
+    "same everywhere",
+]
+LIBRARY = [
+    read_template("{{ host.facts.n | default('?') }}{{ input('os') }}", "_S.j2"),
+    read_template("{% macro m() %}{{ host.id }}{% endmacro %}", "_M.j2"),
+    template("{{ input('given') }}{{ input('seen') }}", "{name: given}, {name: seen, input_type: variable, "
+             "variable_name: port}", name="R"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", TELLING)
+def test_hosts_rendered_together_get_what_each_gets_alone(body):
+    own = "{name: own, input_type: variable, variable_name: input}"
+    inputs = f"{{name: os, input_type: fact, fact_name: os.name}}, {own}"
+    found = template(body, inputs)
+    with Renderer(Templates([*LIBRARY, found]), KINDS) as together, \
+         Renderer(Templates([*LIBRARY, found]), KINDS) as alone:  # fmt: skip
+        assert together.render_all(found, {}, KINDS, preview=True) == [
+            each for host in KINDS for each in alone.render_all(found, {}, [host], preview=True)
+        ]
+
+
+@pytest.mark.parametrize(("preview", "renders"), [(True, 3), (False, 100)])
+def test_hosts_that_are_alike_to_a_template_are_rendered_once_in_a_preview_alone(preview, renders):
+    hosts = [_alike(n, port=n % 3) for n in range(100)]
+    found = template("listen {{ port }}")
+    with Renderer(Templates([found]), hosts) as renderer:
+        results = renderer.render_all(found, {}, hosts, preview=preview)
+        assert renders <= renderer._renders <= renders + 1  # the template was sent, too
+    assert results == [f"listen {n % 3}" for n in range(100)]
+
+
 # speed
 
 

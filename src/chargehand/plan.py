@@ -5,7 +5,7 @@ connects to anything.
 """
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -59,6 +59,7 @@ class Access:
 
 NO_ACCESS = Access()
 EVERY_HOST = Selection()
+NO_CREDENTIALS = Credentials()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +92,6 @@ def choose_hosts(
     *,
     now: datetime,
     shuffle: random.Random,
-    candidates: Iterable[Host] | None = None,
 ) -> tuple[Host, ...]:
     """The hosts of an invocation, in order, as far as the command line keeps them.
 
@@ -101,7 +101,6 @@ def choose_hosts(
         selection: What the command line keeps.
         now: For dates in queries.
         shuffle: For a random order.
-        candidates: The hosts to choose from; None means the whole inventory.
 
     Raises:
         SearchError: A limit is neither a query nor a pattern.
@@ -110,26 +109,45 @@ def choose_hosts(
         PolicyError: More hosts than the job's ``max_targets``.
     """
     query, zone = invocation.targeting.search_query, invocation.targeting.time_zone
-    everybody = inventory if candidates is None else candidates
     if selection.names is None:
-        hosts = resolve(invocation.targeting, everybody, now=now, shuffle=shuffle)
+        hosts = resolve(invocation.targeting, inventory, now=now, shuffle=shuffle)
     else:
-        hosts, missing = pick(selection.names, everybody, invocation.targeting.within)
+        hosts, missing = pick(selection.names, inventory, invocation.targeting.within)
         if missing:
             raise UnknownHostError(f"the job sees no host `{'`, `'.join(missing)}` in the inventory")
-    if not hosts and not invocation.allow_empty:
-        raise NoHostMatchedError(f"no host matches `{query}` (`allow_empty: true` would allow that)")
+    check_matched(invocation, hosts)
     if selection.limit is not None:
         hosts = narrow(hosts, selection.limit, inventory, now=now, time_zone=zone)
     if selection.exclude is not None:
         hosts = exclude(hosts, selection.exclude, inventory, now=now, time_zone=zone)
     if not hosts and not invocation.allow_empty:
         raise NoHostMatchedError(f"the limit leaves none of the hosts that match `{query}`")
+    check_allowed(invocation, hosts)
+    return hosts
+
+
+def check_matched(invocation: JobInvocation, hosts: Sequence[Host]) -> None:
+    """Refuse that nobody is meant.
+
+    Raises:
+        NoHostMatchedError: There is no host, and the job does not allow that.
+    """
+    if not hosts and not invocation.allow_empty:
+        query = invocation.targeting.search_query
+        raise NoHostMatchedError(f"no host matches `{query}` (`allow_empty: true` would allow that)")
+
+
+def check_allowed(invocation: JobInvocation, hosts: Sequence[Host]) -> None:
+    """Refuse that too many are meant.
+
+    Raises:
+        PolicyError: More hosts than the job's ``max_targets``.
+    """
     if invocation.max_targets is not None and len(hosts) > invocation.max_targets:
+        query = invocation.targeting.search_query
         raise PolicyError(
             f"{len(hosts)} hosts match `{query}`; the job's max_targets is {invocation.max_targets}"
         )
-    return hosts
 
 
 def make_plan(
@@ -159,19 +177,17 @@ def make_plan(
     Raises:
         InventoryError: With every connection variable that is not understood.
     """
-    known = credentials or Credentials()
+    known = credentials or NO_CREDENTIALS
     reach = _Reach(invocation, settings, access, known)
-    hidden = {name: known.inputs.get(name, Secret(MASKED)) for name in invocation.secrets.inputs}
-    values: dict[str, str | Secret] = {**invocation.inputs, **hidden}
+    values = input_values(invocation, known)
     scripts = renderer.render_all(invocation.template, values, hosts, preview=credentials is None)
+    connections = inventory.connections(reach.defaults, allow_proxy_command=settings.proxy_command == "allow")
     shares: list[TemplateInvocation] = []
     problems: list[Problem] = []
     warnings: dict[Problem, None] = {}
     for host, script in zip(hosts, scripts, strict=True):
         try:
-            connection = inventory.connection(
-                host, reach.defaults, allow_proxy_command=settings.proxy_command == "allow"
-            )
+            connection = connections.of(host)
         except InventoryError as error:
             problems += error.problems
             continue
@@ -187,6 +203,14 @@ def make_plan(
         troubles=_troubles(hosts, scripts),
         warnings=tuple(warnings),
     )
+
+
+def input_values(
+    invocation: JobInvocation, credentials: Credentials = NO_CREDENTIALS
+) -> dict[str, str | Secret]:
+    """What the inputs of an invocation are rendered with; a hidden one that is not known is masked."""
+    hidden = {name: credentials.inputs.get(name, Secret(MASKED)) for name in invocation.secrets.inputs}
+    return {**invocation.inputs, **hidden}
 
 
 def _troubles(hosts: Sequence[Host], scripts: Sequence[str | Problem]) -> dict[Problem, tuple[str, ...]]:
@@ -208,7 +232,7 @@ class _Reach:
         self._access = access
         self._credentials = credentials
         self._secrets = credentials.all()
-        self.defaults = _defaults(settings, credentials.settings)
+        self.defaults = connection_defaults(settings, credentials.settings)
 
     def share(self, host: Host, connection: HostConnection, script: str | Problem) -> TemplateInvocation:
         """One host's share of the invocation."""
@@ -267,7 +291,7 @@ class _Reach:
         )
 
 
-def _defaults(settings: Settings, login: Login) -> ConnectionSettings:
+def connection_defaults(settings: Settings, login: Login) -> ConnectionSettings:
     """What the settings say about every host."""
     usual = ConnectionSettings(address="")
     return replace(

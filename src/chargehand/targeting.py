@@ -6,7 +6,7 @@ resolved by the same function, so that `plan` shows what `run` does.
 
 import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Literal
@@ -70,12 +70,30 @@ def resolve(
     Raises:
         SearchError: The query is not understood.
     """
-    search = compile_query(targeting.search_query, now=now, time_zone=targeting.time_zone)
-    seen = (host for host in inventory if is_visible(host, targeting.within))
-    hosts = sorted(search.select(seen), key=lambda host: (host.name, host.id))
+    hosts = by_name(filter(matcher(targeting, now=now), inventory))
     if targeting.randomized_ordering:
-        shuffle.shuffle(hosts)
-    return tuple(hosts)
+        shuffled = list(hosts)
+        shuffle.shuffle(shuffled)
+        return tuple(shuffled)
+    return hosts
+
+
+def matcher(targeting: Targeting, *, now: datetime) -> Callable[[Host], bool]:
+    """Whether a host is meant by a targeting.
+
+    Raises:
+        SearchError: The query is not understood.
+    """
+    matches = compile_query(targeting.search_query, now=now, time_zone=targeting.time_zone).matches
+    within = targeting.within
+    if within == EVERYWHERE:
+        return matches
+    return lambda host: is_visible(host, within) and matches(host)
+
+
+def by_name(hosts: Iterable[Host]) -> tuple[Host, ...]:
+    """Hosts in the order in which they are started."""
+    return tuple(sorted(hosts, key=lambda host: (host.name, host.id)))
 
 
 def is_visible(host: Host, within: Within) -> bool:

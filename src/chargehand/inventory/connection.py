@@ -26,7 +26,7 @@ from chargehand.secret import Secret
 T = TypeVar("T")
 
 _CONNECTION = ("ansible_connection",)
-_ADDRESS = ("ansible_host", "ansible_ssh_host")
+ADDRESS = ("ansible_host", "ansible_ssh_host")
 _PORT = ("ansible_port", "ansible_ssh_port", "remote_execution_ssh_port")
 _USER = ("ansible_user", "ansible_ssh_user", "remote_execution_ssh_user")
 _PASSWORD = ("ansible_password", "ansible_ssh_pass", "ansible_ssh_password", "remote_execution_ssh_password")
@@ -103,7 +103,7 @@ def connection_settings(
         host: Its variables win over `defaults`, and Foreman's names over Ansible's.
         defaults: For what no variable says; its address is not used.
         allow_proxy_command: Whether ProxyCommand, which runs a program here, may come from an inventory.
-        locate: Place of a variable, for messages; `Inventory.connection` knows it.
+        locate: Place of a variable, for messages; `Inventory.place` knows it.
 
     Raises:
         InventoryError: With every variable of the host that cannot be obeyed.
@@ -175,7 +175,7 @@ def _read_settings(
     return replace(
         defaults,
         provider="local" if read(_CONNECTION, _read_provider) == "local" else other.provider,
-        address=read(_ADDRESS, read_address) or _name_as_address(name, values),
+        address=read(ADDRESS, read_address) or _name_as_address(name, values),
         port=pick("port", read(_PORT, read_port), read_port) or other.port,
         user=user or other.user,
         password=read(_PASSWORD, read_secret) or other.password,
@@ -269,5 +269,5 @@ def _read_paths(value: str) -> tuple[str, ...]:
 def _name_as_address(name: str, values: HostValues) -> str:
     fault = address_fault(name)
     if fault:
-        values.refuse(_ADDRESS[0], f"is not set, and the name {fault.message}", "give it an ansible_host")
+        values.refuse(ADDRESS[0], f"is not set, and the name {fault.message}", "give it an ansible_host")
     return name

@@ -4,12 +4,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from chargehand.connection import ConnectionSettings
 from chargehand.document import Vaulted
 from chargehand.errors import Place, Problem
 from chargehand.host import Host
-from chargehand.inventory.connection import HostConnection, connection_settings
+from chargehand.inventory.connections import Connections
 from chargehand.inventory.draft import Layer
 from chargehand.inventory.pattern import Names, match_names
 from chargehand.search import compile_query
@@ -116,20 +117,9 @@ class Inventory:
         names = match_names(pattern, Names(self._by_name, self.groups))
         return [self._by_name.get(name) or self._implicit(name) for name in names]
 
-    def connection(
-        self, host: Host, defaults: ConnectionSettings, *, allow_proxy_command: bool = False
-    ) -> HostConnection:
-        """How a host is reached; `chargehand.inventory.connection_settings`, with places in its messages.
-
-        Raises:
-            InventoryError: With every variable of the host that cannot be obeyed.
-        """
-        return connection_settings(
-            host,
-            defaults,
-            allow_proxy_command=allow_proxy_command,
-            locate=lambda name: self.place(host.name, name),
-        )
+    def connections(self, defaults: ConnectionSettings, *, allow_proxy_command: bool = False) -> Connections:
+        """How its hosts are reached; see `chargehand.inventory.connection_settings`."""
+        return Connections(defaults, allow_proxy_command=allow_proxy_command, locate=self.place)
 
     def explain(self, host: str, name: str) -> list[Origin]:
         """Where the value of a host's variable comes from, lowest precedence first; the last one wins.
@@ -172,12 +162,19 @@ class Inventory:
 
 
 def _shown(name: str, value: object) -> object:
-    if _SECRET_NAME.search(name) and value not in ("", None):
+    if _sounds_secret(name) and value not in ("", None):
         return MASKED
     return _masked(value)
 
 
+@lru_cache(maxsize=4096)
+def _sounds_secret(name: str) -> bool:
+    return _SECRET_NAME.search(name) is not None
+
+
 def _masked(value: object) -> object:
+    if isinstance(value, str | int):
+        return value
     if isinstance(value, (Secret, Vaulted)):
         return MASKED
     if isinstance(value, Mapping):

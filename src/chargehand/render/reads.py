@@ -58,7 +58,9 @@ class Kinds:
 
     def __init__(self, templates: Templates) -> None:
         self._templates = templates
+        self._library = {each.name: each for each in templates}
         self._reads: dict[str, Reads | None] = {}
+        self._findings: dict[str, _Findings] = {}
         self._known: dict[Reads, dict[str, tuple[Host, object]]] = {}
         self._remembered = 0
 
@@ -66,7 +68,7 @@ class Kinds:
         """The kind of every host: what is equal for hosts that the template has one script for."""
         reads = self._reads_of(template) if len(hosts) > 1 else None
         if reads is None:
-            return list(range(len(hosts)))
+            return [object() for _ in hosts]
         if not reads.paths:
             return [None] * len(hosts)
         if self._remembered > _MOST_REMEMBERED:
@@ -86,32 +88,40 @@ class Kinds:
         return kind
 
     def _reads_of(self, template: JobTemplate) -> Reads | None:
-        if template not in self._templates:
-            return find_reads(template, self._templates)
-        if template.name not in self._reads:
-            self._reads[template.name] = find_reads(template, self._templates)
-        return self._reads[template.name]
+        """What a template can read; None when that cannot be told, as of one that is broken."""
+        known = template in self._templates
+        if known and template.name in self._reads:
+            return self._reads[template.name]
+        try:
+            reads: Reads | None = Reads(tuple(sorted(self._paths(template))))
+        except (TemplateError, InvalidError, RecursionError):
+            reads = None
+        if known:
+            self._reads[template.name] = reads
+        return reads
 
-
-def find_reads(template: JobTemplate, templates: Templates) -> Reads | None:
-    """What a template can read; None when that cannot be told, as of one that is broken."""
-    library = {each.name: each for each in templates}
-    paths: set[Path] = set()
-    seen: set[str] = set()
-    waiting = [template]
-    try:
+    def _paths(self, template: JobTemplate) -> set[Path]:
+        """What a template and all that it names read."""
+        paths: set[Path] = set()
+        seen: set[str] = set()
+        waiting = [template]
         while waiting:
-            each = waiting.pop()
-            paths |= _input_paths(each, templates)
-            found = _Findings()
-            found.walk(Sandbox().parse(each.source))
-            paths |= found.paths
-            named = set(library) if found.any_template else found.templates & library.keys()
-            waiting += [library[name] for name in named - seen]
+            findings = self._findings_of(waiting.pop())
+            paths |= findings.paths
+            named = set(self._library) if findings.any_template else findings.templates & set(self._library)
+            waiting += [self._library[name] for name in named - seen]
             seen |= named
-    except (TemplateError, InvalidError, RecursionError):
-        return None
-    return Reads(tuple(sorted(paths)))
+        return paths
+
+    def _findings_of(self, template: JobTemplate) -> "_Findings":
+        known = template in self._templates
+        if known and template.name in self._findings:
+            return self._findings[template.name]
+        findings = _Findings(_input_paths(template, self._templates))
+        findings.walk(Sandbox().parse(template.source))
+        if known:
+            self._findings[template.name] = findings
+        return findings
 
 
 def _input_paths(template: JobTemplate, templates: Templates) -> set[Path]:

@@ -21,6 +21,7 @@ _NEEDS_INVENTORY = ("hostvars", "groups")
 _LIMIT = "render-limit"
 _BATCH = 64
 _BATCH_BYTES = 256 * 1024
+_REMEMBERED_BYTES = 16 * 1024 * 1024
 _START_TIMEOUT_S = 30.0
 _SHOWN = 300
 
@@ -53,6 +54,7 @@ class Renderer:
         self._worker: WorkerProcess | None = None
         self._prepared: _Task | None = None
         self._kinds = Kinds(templates)
+        self._words = _Words()
         self._library_needs_inventory = any(map(_names_inventory, templates))
 
     def __enter__(self) -> Self:
@@ -110,12 +112,18 @@ class Renderer:
         results |= self._render_some(task, hosts, troubled)
         return [results[number if number in results else leader] for number, leader in enumerate(leaders)]
 
+    def kinds(self, template: JobTemplate, hosts: Sequence[Host]) -> list[object]:
+        """What is equal for hosts that the template cannot tell apart, of every host."""
+        return self._kinds.of(template, hosts)
+
     def _render_some(
         self, task: "_Task", hosts: Sequence[Host], numbers: Sequence[int]
     ) -> Iterable[tuple[int, str | Problem]]:
         return zip(numbers, self._render_each(task, [hosts[number] for number in numbers]), strict=True)
 
     def _task(self, template: JobTemplate, inputs: InputValues, *, preview: bool) -> "_Task":
+        if (last := self._prepared) is not None and last.is_of(template, inputs, preview=preview):
+            return last
         hidden = {each.name for each in self._templates.inputs_of(template) if each.hidden_value}
         return _Task(template, inputs, hidden, preview=preview)
 
@@ -148,7 +156,7 @@ class Renderer:
         size_bytes = 0
         for number, host in enumerate(hosts):
             try:
-                text = frame.text(_host(host), "host")
+                text = self._words.of(host)
             except frame.NotPlainError as error:
                 results[number] = task.problem(str(error), "render")
                 continue
@@ -260,6 +268,31 @@ class Renderer:
         return {"groups": groups, "hosts": [_host(host) for host in self._hosts]}
 
 
+class _Words:
+    """What the worker is told of hosts, remembered for the jobs that are about the same ones."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Host, bytes]] = {}
+        self._size_bytes = 0
+
+    def of(self, host: Host | None) -> bytes:
+        """The JSON text of a host.
+
+        Raises:
+            NotPlainError: A value of the host is no plain data.
+        """
+        if host is None:
+            return b"null"
+        known = self._known.get(host.name)
+        if known is not None and known[0] is host:
+            return known[1]
+        text = frame.text(_host(host), "host")
+        if self._size_bytes < _REMEMBERED_BYTES:
+            self._known[host.name] = host, text
+            self._size_bytes += len(text)
+        return text
+
+
 class _Task:
     """A template with its input values, and the words for what goes wrong with it."""
 
@@ -270,6 +303,10 @@ class _Task:
         self.preview = preview
         self._inputs = inputs
         self._hidden = hidden
+
+    def is_of(self, template: JobTemplate, inputs: InputValues, *, preview: bool) -> bool:
+        """Whether it is the same task; the very same values, which may be secrets."""
+        return self.template is template and self._inputs is inputs and self.preview is preview
 
     def values(self) -> dict[str, str]:
         """Input values as text: secrets as they are for a script that runs, masked for a preview."""
@@ -302,10 +339,8 @@ def _names_inventory(template: JobTemplate) -> bool:
     return any(name in template.body for name in _NEEDS_INVENTORY)
 
 
-def _host(host: Host | None) -> dict[str, Any] | None:
+def _host(host: Host) -> dict[str, Any]:
     """What the worker needs of a host; the arguments of `Host`."""
-    if host is None:
-        return None
     return {"name": host.name, "id": host.id, "groups": host.groups, "vars": host.vars}
 
 
