@@ -25,6 +25,9 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
+import migrated
+import workers
+
 _MOST = 1 << 20
 _lock = threading.Lock()
 _ours: list[tuple[socket.socket, subprocess.Popen[bytes]]] = []
@@ -57,10 +60,11 @@ def _interpreter() -> socket.socket:
     if not _ours:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _MOST)
+        renders = workers.wishes().fileno()
         with theirs:
             program = subprocess.Popen(
-                [sys.executable, __file__, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
+                [sys.executable, __file__, str(theirs.fileno()), str(renders)],
+                pass_fds=[theirs.fileno(), renders],
                 env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
@@ -159,4 +163,10 @@ if __name__ == "__main__":
             import_module(module.name)
         for name in ("chargehand.ssh", "chargehand.local", "sqlalchemy.dialects.sqlite"):
             import_module(name)
+        migrated.remember()
+        with tempfile.TemporaryDirectory() as folder:
+            import_module("chargehand.store").open_store(
+                "", state=Path(folder) / "state", clock=import_module("chargehand.runner").utc_now
+            ).close()
+        workers.use(socket.socket(fileno=int(sys.argv[2])))
         _serve(theirs)
