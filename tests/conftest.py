@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import laws  # noqa: F401 - how often laws are tried
 import migrated
 import workers
 from chargehand.ssh import SshProvider

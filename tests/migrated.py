@@ -1,4 +1,4 @@
-"""Tables that are made by what alembic sent when it made the first ones: the same statements, without alembic.
+"""Tables that are made by what alembic sent when it made the first ones, without alembic.
 
 Only empty databases are filled so; one of an older version is brought up to date by alembic.
 """

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from ansible.errors import AnsibleError
 from ansible.plugins.inventory import expand_hostname_range
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chargehand.document import Vaulted
@@ -19,6 +19,7 @@ from chargehand.errors import InventoryError, SearchError
 from chargehand.inventory import Inventory, load
 from chargehand.inventory.ranges import expand
 from chargehand.secret import Secret
+from laws import tried
 
 VAULTED = Path(__file__).parent / "cases" / "inventory" / "vars_encrypted_values"
 
@@ -382,7 +383,7 @@ _ranges = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@tried(60)
 @given(st.lists(st.one_of(_ranges, st.text("ab.-", max_size=3)), min_size=1, max_size=3).map("".join))
 def test_ranges_stand_for_what_ansible_takes_them_for(pattern):
     try:

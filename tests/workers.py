@@ -1,4 +1,4 @@
-"""Render workers that are forked from one that imported everything: a hundredth of a second in place of a fifth.
+"""Render workers that are forked from one that imported all it needs, which takes a fifth of a second.
 
 A worker is told what it may cost, takes the limits upon itself and ends as the program would; what only the
 program has - its arguments, its environment - is tested with the program: `with_programs`.
