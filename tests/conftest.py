@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+import laws  # noqa: F401 - how often laws are tried
+import migrated
+import workers
 from chargehand.ssh import SshProvider
 from databases import _server, database_url, postgres, state, store  # noqa: F401 - fixtures
 from npm import NODE
@@ -22,6 +25,9 @@ KEPT = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "CI", "VIRTUAL_ENV", "HYPOT
 for ignored in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
     if signal.getsignal(ignored) is signal.SIG_IGN:
         signal.signal(ignored, signal.SIG_DFL)
+
+workers.use()
+migrated.remember()
 
 
 @pytest.fixture(autouse=True)

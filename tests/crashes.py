@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from chargehand.report.invocation import document
 from chargehand.store import Store, open_store
 from databases import Postgres
-from repository import LINES, PROGRAM, Repository, loopback, reached
+from repository import LINES, Repository, begin, loopback, reached
 from sshd import Sshd, wait_until
 
 T = TypeVar("T")
@@ -193,29 +193,28 @@ class Campaign:
         environ = self.repository.environ | (
             {"CHARGEHAND_FAILPOINT": kill.failpoint} if kill and kill.failpoint else {}
         )
-        program = subprocess.Popen(
-            [PROGRAM, *words],
-            cwd=self.repository.root,
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            text=True,
-        )
         patience_s = kill.after_s if kill and not kill.failpoint else PATIENCE_S
+        root = self.repository.root
+        with (
+            Path(os.devnull).open("rb") as given,
+            (root / "out").open("wb") as out,
+            (root / "err").open("wb") as err,
+        ):
+            program = begin(words, root, environ, given, out, err)
         try:
-            stdout, stderr = program.communicate(timeout=patience_s)
+            program.wait(patience_s)
         except subprocess.TimeoutExpired:
             with suppress(ProcessLookupError):
                 os.killpg(program.pid, signal.SIGKILL)
-            stdout, stderr = program.communicate()
+            program.wait()
             if patience_s == PATIENCE_S:
                 this.violations.append(f"I11 `chargehand {' '.join(words)}` does not come to an end")
-        if program.returncode < 0:
+        stdout, stderr = (root / "out").read_text(), (root / "err").read_text()
+        code = program.wait()
+        if code < 0:
             this.kills += 1
         else:
-            this.answers.append((program.returncode, stdout, stderr))
+            this.answers.append((code, stdout, stderr))
         if "Traceback" in stderr:
             this.violations.append(f"I0 a traceback: {stderr[-3000:]}")
 

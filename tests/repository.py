@@ -9,10 +9,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from sshd import Sshd, wait_until
-from warm import run_command
+from warm import Command, run_command
 
 PROGRAM = str(Path(sys.executable).with_name("chargehand"))
 DEADLINE_S = 100
@@ -95,14 +95,19 @@ class Repository:
         return path
 
     def chargehand(
-        self, *words: str | Path, environ: Mapping[str, str] | None = None, stdin: str | None = None
+        self,
+        *words: str | Path,
+        environ: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+        program: bool = False,
     ) -> Answer:
-        """Run a command to its end; one with variables of its own by the program itself."""
-        if not environ and "LD_PRELOAD" not in self.environ:  # which works on programs that begin
+        """Run a command to its end; as a `program` when others are to see what it was started with."""
+        environ = {**self.environ, **(environ or {})}
+        if not (program or "LD_PRELOAD" in environ):
             code, stdout, stderr = run_command(
                 [*map(str, words)],
                 folder=self.root,
-                environ=self.environ,
+                environ=environ,
                 stdin=stdin or "",
                 timeout_s=DEADLINE_S,
             )
@@ -111,7 +116,7 @@ class Repository:
         done = subprocess.run(
             [PROGRAM, *map(str, words)],
             cwd=self.root,
-            env={**self.environ, **(environ or {})},
+            env=environ,
             input=stdin or "",
             capture_output=True,
             encoding="utf-8",
@@ -122,9 +127,9 @@ class Repository:
         assert "Traceback" not in done.stderr, done.stderr
         return Answer(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
-    def run(self, file: Path, *words: str | Path, environ: Mapping[str, str] | None = None) -> Answer:
+    def run(self, file: Path, *words: str | Path, **more: Any) -> Answer:
         """Run a job file and ask for JSON."""
-        return self.chargehand("run", file, *words, "-o", "json", environ=environ)
+        return self.chargehand("run", file, *words, "-o", "json", **more)
 
     def render(self, file: Path, host: str) -> bytes:
         """What `render` prints for a host, byte for byte."""
@@ -143,37 +148,55 @@ class Repository:
         """Start a command; others may be running."""
         self._started += 1
         name = "" if self._started == 1 else f"-{self._started}"
-        return Running([PROGRAM, *map(str, words)], self.root, self.environ, name)
+        return Running([*map(str, words)], self.root, self.environ, name)
 
     def left(self) -> list[str]:
         """What hosts still keep of scripts."""
         return [path.name for path in self.work.iterdir()]
 
 
+def begin(
+    words: Sequence[str],
+    folder: Path,
+    environ: Mapping[str, str],
+    stdin: BinaryIO,
+    stdout: BinaryIO,
+    stderr: BinaryIO,
+) -> "Command | subprocess.Popen[bytes]":
+    """Begin a command, as the program itself when a library is to be preloaded."""
+    if "LD_PRELOAD" not in environ:
+        return Command(words, folder=folder, environ=environ, stdin=stdin, stdout=stdout, stderr=stderr)
+    return subprocess.Popen(
+        [PROGRAM, *words],
+        cwd=folder,
+        env=environ,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        start_new_session=True,
+    )
+
+
 class Running:
     """A command that runs; ended at the end of the ``with`` block."""
 
     def __init__(
-        self, command: Sequence[str], folder: Path, environ: Mapping[str, str], name: str = ""
+        self, words: Sequence[str], folder: Path, environ: Mapping[str, str], name: str = ""
     ) -> None:
         self._stdout, self._stderr = folder / f"stdout{name}", folder / f"stderr{name}"
-        with self._stdout.open("wb") as stdout, self._stderr.open("wb") as stderr:
-            self._program = subprocess.Popen(
-                command,
-                cwd=folder,
-                env=environ,
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                start_new_session=True,
-            )
+        with (
+            self._stdout.open("wb") as out,
+            self._stderr.open("wb") as err,
+            Path(os.devnull).open("rb") as given,
+        ):
+            self._program = begin(words, folder, environ, given, out, err)
 
     def __enter__(self) -> "Running":
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._program:
-            self._program.kill()
+        self._program.kill()
+        self._program.wait()
 
     @property
     def pid(self) -> int:

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from followed import Followed, following
-from repository import PROGRAM
+from repository import begin
 
 
 class Campaign:
@@ -71,15 +71,8 @@ class Campaign:
     def _sync(self, after_s: float) -> float:
         """Begin a sync, and kill it after so many seconds, if it still goes on; how long it did."""
         begun = time.monotonic()
-        program = subprocess.Popen(
-            [PROGRAM, "sync"],
-            cwd=self.followed.root,
-            env=self.followed.environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        with Path(os.devnull).open("r+b") as nothing:
+            program = begin(["sync"], self.followed.root, self.followed.environ, nothing, nothing, nothing)
         try:
             code = program.wait(after_s)
             assert code == 0, f"a sync that nobody killed ended with {code}"

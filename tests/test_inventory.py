@@ -13,7 +13,7 @@ from warnings import catch_warnings
 import pytest
 from ansible.errors import AnsibleError
 from ansible.plugins.inventory import expand_hostname_range
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chargehand.document import Vaulted
@@ -22,6 +22,7 @@ from chargehand.inventory import Inventory, load
 from chargehand.inventory.literal import _plain, read_literal
 from chargehand.inventory.ranges import expand
 from chargehand.secret import Secret
+from laws import tried
 
 VAULTED = Path(__file__).parent / "cases" / "inventory" / "vars_encrypted_values"
 
@@ -385,7 +386,7 @@ _ranges = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@tried(60)
 @given(st.lists(st.one_of(_ranges, st.text("ab.-", max_size=3)), min_size=1, max_size=3).map("".join))
 def test_ranges_stand_for_what_ansible_takes_them_for(pattern):
     try:

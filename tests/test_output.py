@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chargehand.runner.output import Capture
+from laws import tried
 
 SPOOL_IN_64_KIB = """
 import resource, sys
@@ -30,7 +31,7 @@ assert "too large" in capture.trouble, capture.trouble
 """
 
 
-@settings(max_examples=60, deadline=None)
+@tried(60)
 @given(chunks=st.lists(st.binary(max_size=40), max_size=30), head=st.integers(1, 50), tail=st.integers(1, 50))
 def test_head_tail_size_and_hash_are_those_of_the_whole_stream(
     tmp_path_factory: pytest.TempPathFactory, chunks: list[bytes], head: int, tail: int

@@ -4,11 +4,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from chargehand.errors import InvalidError
 from chargehand.push import Push, check_pattern
+from laws import tried
 from test_git import ENVIRON, Work
 
 PATHS = (
@@ -85,7 +86,7 @@ def is_taken(pattern: str) -> bool:
     return True
 
 
-@settings(max_examples=200, deadline=None)
+@tried(60)
 @given(st.lists(STEPS, min_size=1, max_size=4).map("/".join))
 def test_a_pattern_that_is_taken_means_the_files_that_it_means_to_git(work: Work, pattern: str) -> None:
     assume(is_taken(pattern))

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chargehand.effective import Effects
 from chargehand.errors import InvalidError
 from chargehand.project import Project
 from chargehand.pushing import pushed_jobs
+from laws import tried
 from test_git import Work
 
 NOW = datetime(2027, 1, 15, 12, tzinfo=UTC)
@@ -412,7 +413,7 @@ def as_written(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return fingerprints(write(tmp_path_factory.mktemp("law"), FILES))
 
 
-@settings(max_examples=10, deadline=None)
+@tried(5)
 @given(st.randoms(use_true_random=False), st.booleans())
 def test_order_and_comments_and_folder_never_change_a_fingerprint(
     tmp_path_factory: pytest.TempPathFactory,

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chargehand.recurrence import (
@@ -16,6 +16,7 @@ from chargehand.recurrence import (
     occurrences,
     read_cron_line,
 )
+from laws import tried
 
 CASES = Path(__file__).parent / "cases" / "recurrence"
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -192,7 +193,7 @@ def due(line, wall):
     )
 
 
-@settings(max_examples=60, deadline=None)
+@tried(25)
 @given(lines, zones, st.integers(0, 1), st.integers(1, 600))
 def test_a_clock_change_is_survived_as_a_daemon_that_wakes_every_minute_does(text, name, turn, ahead):
     try:

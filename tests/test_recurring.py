@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chargehand.errors import InvocationError, UsageError
@@ -18,6 +18,7 @@ from chargehand.recurring import (
     next_occurrence,
     upcoming_starts,
 )
+from laws import tried
 
 DAY = datetime(2027, 1, 1, tzinfo=UTC)
 
@@ -362,7 +363,7 @@ logics = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@tried(60)
 @given(logics, steps, st.booleans())
 def test_whatever_the_clock_does_nothing_is_decided_twice_and_every_bound_holds(logic, walk, freezes):
     def blackout(moment):
@@ -402,7 +403,7 @@ def test_whatever_the_clock_does_nothing_is_decided_twice_and_every_bound_holds(
     assert len({occurrence for occurrence, _ in ledger.starts}) == count
 
 
-@settings(max_examples=200, deadline=None)
+@tried(40)
 @given(logics, st.lists(st.sampled_from([5, 30, 60, 90, 600, 3000]), min_size=2, max_size=30))
 def test_every_occurrence_is_recorded_while_the_clock_runs_and_the_logic_is_active(logic, sleeps):
     logic = replace(logic, max_iteration=None, end_time=None, start_at=None).begun(DAY)

@@ -5,13 +5,14 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chargehand.document import Vaulted, parse
 from chargehand.errors import Place, SecretError
 from chargehand.reference import SecretReference, read_reference, resolve
 from chargehand.secret import Secret
+from laws import tried
 from sshd import wait_until
 
 CANARY = "hunter2-canary"
@@ -58,7 +59,7 @@ def test_a_prompt_asks_its_question():
     assert asked == ["SSH password"]
 
 
-@settings(max_examples=200)
+@tried(100)
 @given(ODD_TEXT)
 def test_any_text_survives_a_file_byte_for_byte(tmp_path_factory, text):
     folder = tmp_path_factory.mktemp("secret")

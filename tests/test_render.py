@@ -11,7 +11,7 @@ from pathlib import Path
 import jinja2
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chargehand.errors import Problem, TemplateError
@@ -21,6 +21,7 @@ from chargehand.render.lint import lint
 from chargehand.render.renderer import Renderer
 from chargehand.secret import Secret
 from chargehand.template import JobTemplate, Templates, read_template
+from laws import tried
 
 CASES = Path(__file__).parent / "cases/template"
 SHELLS = [
@@ -165,7 +166,7 @@ def test_rendering_twice_gives_equal_bytes(shared):
         max_leaves=12,
     )
 )
-@settings(max_examples=150, deadline=None)
+@tried(40)
 def test_data_reaches_a_template_and_leaves_it_unchanged(shared, value):
     found = template("{{ v | to_json }}\n\n{{ v | to_yaml }}")
     text = shared.render(found, {}, Host(name="h", id=1, vars={"v": value}))

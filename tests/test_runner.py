@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chargehand.connection import ConnectionSettings
@@ -33,6 +33,7 @@ from chargehand.script import RenderedScript
 from chargehand.secret import Secret
 from chargehand.share import TemplateInvocation, Trouble
 from chargehand.testing import Act, ScriptedProvider
+from laws import tried
 
 PATIENCE_S = 10.0
 
@@ -614,7 +615,7 @@ def test_a_session_that_fails_to_close_is_told_of_and_changes_no_result(run, hea
 
 
 @given(text=st.text(min_size=1, max_size=60), cuts=st.lists(st.integers(0, 200), max_size=6))
-@settings(max_examples=40, deadline=None)
+@tried(40)
 def test_a_secret_is_masked_however_the_output_is_cut(tmp_path_factory, text, cuts):
     secret = "hunter2-secret"
     whole = f"{text}{secret}{text}".encode("utf-8", "surrogatepass") + b"\n"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, text
 
@@ -21,6 +21,7 @@ from chargehand.past.runsearch import (
 from chargehand.search import QueryError, compile_with
 from chargehand.search.runfields import STATUSES, TRIGGERS, Run, RunShare, run_fields
 from chargehand.store.tables import job_invocation, recurring_logic, template_invocation
+from laws import tried
 
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -199,7 +200,7 @@ STRANGE = [
 ]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@tried(50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     found=st.lists(runs, max_size=6),
     asked=st.lists(queries, min_size=1, max_size=6),

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chargehand.errors import Place
@@ -16,6 +16,7 @@ from chargehand.search.lexer import read_tokens
 from chargehand.search.parse import parse
 from chargehand.search.tree import Condition, Group, Not, Word, group, notation, spelled
 from chargehand.secret import Secret
+from laws import tried
 
 CASES = Path(__file__).parent / "cases" / "search"
 NOW = datetime(2024, 3, 15, 12, 30, tzinfo=UTC)
@@ -239,13 +240,13 @@ def answer(tree, host):
     return host.name in found(spelled(tree))
 
 
-@settings(max_examples=50)
+@tried(25)
 @given(trees)
 def test_and_or_not_mean_what_they_say(tree):
     assert set(found(spelled(tree))) == {host.name for host in HOSTS if answer(tree, host)}
 
 
-@settings(max_examples=300)
+@tried(100)
 @given(st.text(alphabet="ab (),\"'\\=~^!<>&|-*%:and not has or null?1\n", max_size=25))
 def test_any_text_is_understood_or_refused_with_a_place_inside_it(query):
     try:

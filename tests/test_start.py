@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chargehand.connection import Become, BecomeMethod
@@ -14,6 +14,7 @@ from chargehand.script import RenderedScript
 from chargehand.secret import Secret
 from chargehand.start.protocol import NOISE_BYTES, Ended, Output, Phase, Started, StartProtocol, read_end
 from chargehand.start.record import Record, RecordReader
+from laws import tried
 
 PASSWORD = "canary-Pa55word"
 ROOT = Become(user="root", password=Secret(PASSWORD))
@@ -201,7 +202,7 @@ def test_bytes_one_by_one_are_exact_too() -> None:
     assert protocol.complete
 
 
-@settings(max_examples=150, deadline=None)
+@tried(50)
 @given(
     st.lists(st.sampled_from([b"ab", b"a", b"aba", b"abac", b"abacus", b"\n", b"x"]), max_size=12), st.data()
 )

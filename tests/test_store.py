@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from sqlalchemy import insert, update
 
@@ -35,6 +35,7 @@ from invocations import (
     started,
     story,
 )
+from laws import tried
 
 LATER = NOW + timedelta(minutes=5)
 
@@ -240,7 +241,7 @@ ENTRIES = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@tried(15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sequence=st.lists(st.lists(ENTRIES, max_size=4), max_size=8))
 def test_no_sequence_of_entries_changes_an_outcome_other_than_unknown(store, sequence):
     number = create(store, "web1")

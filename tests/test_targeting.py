@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chargehand.errors import SearchError, UnknownHostError
@@ -14,6 +14,7 @@ from chargehand.inventory import Inventory
 from chargehand.inventory.address import name_fault
 from chargehand.search import compile_query
 from chargehand.targeting import Targeting, Within, exclude, is_visible, narrow, pick, query_for, resolve
+from laws import tried
 
 NOW = datetime(2027, 1, 15, 12, tzinfo=UTC)
 
@@ -237,7 +238,7 @@ ANY_TEXT = st.text(
 
 
 @given(st.lists(HOST_NAMES | ANY_TEXT, min_size=2, max_size=6, unique=True), st.randoms())
-@settings(max_examples=200, deadline=None)
+@tried(50)
 def test_a_query_for_a_host_selects_that_host_and_no_other(found, choice):
     fleet = inventory(*(host(name, number) for number, name in enumerate(found)))
     chosen = choice.sample(found, choice.randint(1, len(found)))

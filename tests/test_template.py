@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chargehand.document import parse
@@ -22,6 +22,7 @@ from chargehand.template import (
     load_templates,
     read_template,
 )
+from laws import tried
 
 CASES = yaml.safe_load((Path(__file__).parent / "cases/template/metadata.yml").read_text())
 
@@ -121,7 +122,7 @@ def test_a_snippet_with_metadata_is_called_what_it_says():
     assert (found.name, found.snippet) == ("Pause", True)
 
 
-@settings(max_examples=200)
+@tried(100)
 @given(st.text(alphabet="{}#-:[]'\"\n name a1%", max_size=60))
 def test_any_text_is_a_template_or_refused_with_a_problem(text):
     with suppress(InvalidError):

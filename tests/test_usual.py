@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
@@ -13,6 +13,7 @@ from chargehand.store import open_store, tables
 from chargehand.store.entry import Outcome, Settled
 from chargehand.store.ledger import write_entries
 from invocations import ME, NOW, chunk, create, intent, result, share_ids, started
+from laws import tried
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ entries = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@tried(15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=st.lists(st.lists(entries, min_size=1, max_size=4), max_size=6), cancelled=st.booleans())
 @example(batches=[[intent(1)], [started(1), ENDED], [Settled(share_id=1)]], cancelled=False)
 def test_what_is_written_as_usual_is_what_a_verdict_on_each_entry_writes(

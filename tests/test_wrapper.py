@@ -319,7 +319,9 @@ def test_a_damaged_upload_never_runs(host: Host) -> None:
     assert host.left() == []
 
 
-def test_a_lost_connection_after_the_start_is_an_unknown_end_and_stops_the_script(host: Host) -> None:
+def lose(host: Host, **words: Any) -> Ending:
+    """Run a script whose connection is lost as soon as it printed something."""
+
     class Losing(CutChannel):
         def __init__(self, channel: LocalChannel) -> None:
             super().__init__(channel, 1 << 30)
@@ -334,11 +336,22 @@ def test_a_lost_connection_after_the_start_is_an_unknown_end_and_stops_the_scrip
     settings = ConnectionSettings(provider="local", address="here")
     conduct = Conduct(lambda request, *, pty: Losing(host.open(request, pty=pty)), settings)
     with closing(conduct):
-        ending = conduct.run(RenderedScript(content=b"echo up; exec sleep 1009"), heard, Stop())
-    assert (ending.code, ending.lost, ending.exit_status) == ("no-reply", "the host is silent", None)
+        ending = conduct.run(RenderedScript(content=b"echo up; exec sleep 1009", **words), heard, Stop())
     host.provider.close()
+    return ending
+
+
+def test_a_lost_connection_after_the_start_is_an_unknown_end_and_stops_the_script(host: Host) -> None:
+    ending = lose(host)
+    assert (ending.code, ending.lost, ending.exit_status) == ("no-reply", "the host is silent", None)
     (folder,) = host.folder.iterdir()
     assert (folder / "exit_code").read_text() == "143\n"
+
+
+def test_a_lost_connection_leaves_nothing_of_what_nobody_will_ask_about(host: Host, shell: str) -> None:
+    host.shell = shell
+    lose(host, transient=True)
+    wait_until(lambda: not host.left(), what="the folder is gone")
 
 
 def test_folders_forgotten_for_a_week_are_removed_and_younger_ones_are_not(host: Host) -> None:

@@ -1,8 +1,9 @@
 """A warm interpreter: runs the command line as processes of its own without importing it anew for each.
 
-`run_command` has a process that imported everything fork for each command: its own session, folder,
-environment and streams, from `main` to its exit code. Half of a short command is imports, and tests run a
-thousand of them. What depends on the start - signals, arguments as others see them - takes the program.
+A process that imported everything forks for each command: its own session, folder, environment and
+streams, from `main` to its exit code, with the signals and failpoints of a program. Half of a short command
+is imports, and tests run thousands. What depends on the start - arguments and environment as others see
+them, a terminal, a library to preload - takes the program.
 """
 
 import array
@@ -17,17 +18,79 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
+from typing import BinaryIO
+
+import migrated
+import workers
 
 _MOST = 1 << 20
 _lock = threading.Lock()
 _ours: list[tuple[socket.socket, subprocess.Popen[bytes]]] = []
+
+
+class Command:
+    """One that goes on; as much of a `subprocess.Popen` as tests use."""
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        *,
+        folder: Path,
+        environ: Mapping[str, str],
+        stdin: BinaryIO,
+        stdout: BinaryIO,
+        stderr: BinaryIO,
+    ) -> None:
+        self.returncode: int | None = None
+        self._ended, told = os.pipe()
+        wish = json.dumps({"words": list(words), "folder": str(folder), "environ": dict(environ)})
+        streams = [each.fileno() for each in (stdin, stdout, stderr)]
+        try:
+            with _lock:
+                socket.send_fds(_interpreter(), [wish.encode()], [*streams, told])
+        finally:
+            os.close(told)
+        self.pid = self._hear(None)
+
+    def poll(self) -> int | None:
+        """How it ended; None while it goes on."""
+        with suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end: its exit code, or that of a signal below 0."""
+        if self.returncode is None:
+            self.returncode = self._hear(timeout)
+            os.close(self._ended)
+        return self.returncode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal, if it still goes on."""
+        if self.poll() is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it, and all that it started and did not send away."""
+        if self.poll() is None:
+            try:
+                os.killpg(self.pid, signal.SIGKILL)
+            except ProcessLookupError:  # it has only just begun, or is over
+                self.send_signal(signal.SIGKILL)
+
+    def _hear(self, timeout: float | None) -> int:
+        if timeout is not None and not select.select([self._ended], [], [], timeout)[0]:
+            raise subprocess.TimeoutExpired("chargehand", timeout)
+        numbers = array.array("i")
+        numbers.frombytes(os.read(self._ended, numbers.itemsize))
+        return numbers[0]
 
 
 def run_command(
@@ -37,17 +100,12 @@ def run_command(
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         given.write(stdin.encode())
         given.seek(0)
-        ended, told = os.pipe()
+        command = Command(words, folder=folder, environ=environ, stdin=given, stdout=out, stderr=err)
         try:
-            wish = json.dumps({"words": list(words), "folder": str(folder), "environ": dict(environ)})
-            with _lock:
-                socket.send_fds(
-                    _interpreter(), [wish.encode()], [given.fileno(), out.fileno(), err.fileno(), told]
-                )
-            os.close(told)
-            code = _await(ended, timeout_s)
+            code = command.wait(timeout_s)
         finally:
-            os.close(ended)
+            command.kill()
+            command.wait()
         out.seek(0)
         err.seek(0)
         return code, out.read().decode(), err.read().decode()
@@ -57,10 +115,11 @@ def _interpreter() -> socket.socket:
     if not _ours:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _MOST)
+        renders = workers.wishes().fileno()
         with theirs:
             program = subprocess.Popen(
-                [sys.executable, __file__, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
+                [sys.executable, __file__, str(theirs.fileno()), str(renders)],
+                pass_fds=[theirs.fileno(), renders],
                 env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
@@ -74,21 +133,6 @@ def _end() -> None:
     wishes, program = _ours.pop()
     wishes.close()
     program.wait()
-
-
-def _await(ended: int, timeout_s: float) -> int:
-    """The exit code; the number of the process comes first, so that one that hangs can be ended."""
-    deadline, numbers = time.monotonic() + timeout_s, array.array("i")
-    while len(numbers) < 2:
-        ready, _, _ = select.select([ended], [], [], max(0.0, deadline - time.monotonic()))
-        piece = os.read(ended, numbers.itemsize) if ready else b""
-        if not piece:
-            if numbers:
-                with suppress(ProcessLookupError):
-                    os.killpg(numbers[0], signal.SIGKILL)
-            raise AssertionError(f"no end within {timeout_s} s")
-        numbers.frombytes(piece)
-    return numbers[1]
 
 
 def _serve(wishes: socket.socket) -> None:
@@ -113,9 +157,12 @@ def _attend(wish: Mapping[str, object], streams: Sequence[int]) -> None:
         os.setsid()
         os.close(streams[3])
         os._exit(_become(wish, streams))
+    for number in streams[:3]:
+        os.close(number)
     os.write(streams[3], array.array("i", [pid]).tobytes())
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    os.write(streams[3], array.array("i", [code]).tobytes())
+    with suppress(BrokenPipeError):  # nobody waits for it any more
+        os.write(streams[3], array.array("i", [code]).tobytes())
     os._exit(0)
 
 
@@ -128,6 +175,8 @@ def _become(wish: Mapping[str, object], streams: Sequence[int]) -> int:
     os.chdir(str(wish["folder"]))
     os.environ.clear()
     os.environ.update(wish["environ"])  # type: ignore[call-overload]
+    failpoint = import_module("chargehand.failpoint")
+    failpoint._WISH = os.environ.get("CHARGEHAND_FAILPOINT", "")  # read once, when a program begins
     words = list(wish["words"])  # type: ignore[call-overload]
     sys.argv = ["chargehand", *words]
     code: object = 1
@@ -159,4 +208,10 @@ if __name__ == "__main__":
             import_module(module.name)
         for name in ("chargehand.ssh", "chargehand.local", "sqlalchemy.dialects.sqlite"):
             import_module(name)
+        migrated.remember()
+        with tempfile.TemporaryDirectory() as folder:
+            import_module("chargehand.store").open_store(
+                "", state=Path(folder) / "state", clock=import_module("chargehand.runner").utc_now
+            ).close()
+        workers.use(socket.socket(fileno=int(sys.argv[2])))
         _serve(theirs)

@@ -12,7 +12,7 @@ from sshd import Sshd
 
 pytestmark = pytest.mark.sshd
 
-RUN_S = 3.0
+RUN_S = 1.5
 """About how long a run of ten hosts takes; on a faster machine some are over before their kill comes."""
 
 OFTEN = ("before-intent", "after-intent", "after-send", "after-start", "before-outcome", "after-outcome")

@@ -207,7 +207,9 @@ def test_a_secret_of_our_environment_reaches_no_other_process(fleet: Fleet) -> N
     value = canary("variable")
     with Watch([value], fleet.repository.root / "scratch") as watch:
         answer = fleet.repository.run(
-            fleet.jobs(LOUD + "env\n", inputs={"token": {"env": "TOKEN"}}), environ={"TOKEN": value}
+            fleet.jobs(LOUD + "env\n", inputs={"token": {"env": "TOKEN"}}),
+            environ={"TOKEN": value},
+            program=True,
         )
     assert answer.code == 0, answer.stderr
     assert found_in(answer.stdout + answer.stderr, [value]) == []

@@ -191,9 +191,8 @@ if [ -e "$folder/stop" ]; then
     halted=alive
   fi
 fi
-mark END "$status $halted $why" || exit 98
-
-# Until our side has recorded the result, the folder is the only evidence of it.
+# Until our side has recorded the result, the folder is the only evidence of it; where nobody will ask, it goes.
+mark END "$status $halted $why" || [ -z "$keep" ] || exit 98
 wait "$watcher" || [ -z "$keep" ] || exit 0
 rm -rf "$folder"
 printf '%s GONE\n' "$nonce"

@@ -1,0 +1,53 @@
+"""Tables that are made by what alembic sent when it made the first ones, without alembic.
+
+Only empty databases are filled so; one of an older version is brought up to date by alembic.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from sqlalchemy import Connection, event
+
+from chargehand.store import postgresql, sqlite
+from chargehand.store.migrations import version_of
+
+Migrate = Callable[[Connection], None]
+_sent: dict[str, list[str]] = {}
+"""By dialect; no statement has parameters."""
+
+
+def remember() -> None:
+    """Have the stores of this process, and of those it forks, make their tables so from now on."""
+    for module in (sqlite, postgresql):
+        module.migrate = partial(_migrate, module.migrate)
+
+
+def _migrate(migrate: Migrate, connection: Connection) -> None:
+    dialect = connection.dialect.name
+    if version_of(connection) is not None:
+        migrate(connection)
+    elif dialect in _sent:
+        for statement in _sent[dialect]:
+            connection.exec_driver_sql(statement)
+    else:
+        with _overheard(connection) as statements:
+            migrate(connection)
+        _sent[dialect] = statements
+
+
+@contextmanager
+def _overheard(connection: Connection) -> Iterator[list[str]]:
+    """What is sent meanwhile, save what only asks."""
+    heard: list[str] = []
+
+    def hear(_connection: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
+        if not statement.lstrip().startswith(("PRAGMA", "SELECT")):
+            assert not parameters, statement
+            heard.append(statement)
+
+    event.listen(connection, "before_cursor_execute", hear)
+    try:
+        yield heard
+    finally:
+        event.remove(connection, "before_cursor_execute", hear)
