@@ -449,7 +449,7 @@ PLAIN = st.recursive(
 WORDS = st.text(alphabet="[]{},:\"'\\ 0123456789.-+eEtruefalsnNo#_x\u00e9", max_size=12)
 
 
-@settings(max_examples=1000)
+@tried(200)
 @given(
     st.one_of(
         PLAIN.map(json.dumps),

@@ -1,6 +1,5 @@
 """The command line as a whole: parse, answer, and turn every ending into text and one exit code."""
 
-import gc
 import signal
 import sys
 import traceback
@@ -15,9 +14,6 @@ from chargehand.cli import screen
 from chargehand.cli.command import StdoutClosedError
 from chargehand.cli.surface import COMMANDS
 from chargehand.errors import ChargehandError, InvalidError
-
-_COLLECT_EVERY = 50_000
-"""New objects before the collector looks for cycles among them: it found few, and took a sixth of a run."""
 
 INTERRUPTED = 130
 TERMINATED = 143
@@ -46,7 +42,6 @@ Exit codes:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
-    gc.set_threshold(_COLLECT_EVERY, *gc.get_threshold()[1:])
     signal.signal(signal.SIGTERM, _terminate)
     sys.exit(status(sys.argv[1:] if arguments is None else arguments))
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import click
 
-_COLLECT_AFTER: Final = (20_000, 10, 10)
+_COLLECT_AFTER: Final = (50_000, 10, 10)
 """Objects, and collections: a fleet is many objects, and hardly any of them are garbage."""
 
 
