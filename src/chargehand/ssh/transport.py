@@ -3,17 +3,16 @@
 paramiko reads a connection in a thread of its own, and looks every tenth of a second whether what it waits
 for is there. Here it reads in a strand when a strand connects, and waits are `Signal`s.
 
-With `packets` the one module that leans on what paramiko calls private (names with an underscore): every use
-is an override or a call from the subclass, and tests drive each against a real sshd, in threads and strands.
+With `packets` and `agreement` the one place that leans on what paramiko calls private (names with an
+underscore): every use is an override or a call from the subclass, and tests drive each against a real sshd,
+in threads and strands.
 """
 
 import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import paramiko
@@ -29,6 +28,15 @@ from paramiko.common import (
 from paramiko.message import Message
 from paramiko.ssh_exception import SSHException
 
+from chargehand.ssh.agreement import (
+    AGREEMENTS,
+    CHOICES,
+    COOKIE_BYTES,
+    Agreement,
+    Mismatch,
+    compose_offer,
+    find_mismatch,
+)
 from chargehand.ssh.packets import Packets, PlainPackets
 from chargehand.ssh.wire import Wire
 from chargehand.strand import Mutex, Signal, begin, hub_here
@@ -41,58 +49,6 @@ TERMINAL_MODES = b"\x35\0\0\0\0" + b"\x48\0\0\0\0" + b"\0"
 
 _Handler = Callable[[str, str, list[tuple[str, bool]]], list[str]]
 _OTHER_CIPHERS = ("aes128-ctr", "aes192-ctr", "aes256-ctr")
-
-_KINDS = (
-    ("key exchange", "kex_algo_list", "preferred_kex"),
-    ("host key algorithm", "server_key_algo_list", "preferred_keys"),
-    ("cipher", "client_encrypt_algo_list", "preferred_ciphers"),
-    ("cipher", "server_encrypt_algo_list", "preferred_ciphers"),
-    ("MAC", "client_mac_algo_list", "preferred_macs"),
-    ("MAC", "server_mac_algo_list", "preferred_macs"),
-)
-
-
-_COOKIE_BYTES = 16
-_OFFER_BYTES = 1 << 13
-_AGREEMENTS_KEPT = 64
-_CHOICES = frozenset(
-    {
-        "_remote_ext_info",
-        "_remote_strict_kex",
-        "agreed_on_strict_kex",
-        "host_key_type",
-        "local_cipher",
-        "local_compression",
-        "local_mac",
-        "remote_cipher",
-        "remote_compression",
-        "remote_mac",
-        "_offered",
-    }
-)
-"""What paramiko keeps of the algorithms that were agreed on."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Agreement:
-    """What came of one host's offer on a new connection."""
-
-    engine: Callable[["SshTransport"], Any]
-    choices: Mapping[str, object]
-    size: int
-
-
-_AGREEMENTS: dict[tuple[bytes, tuple[str, ...]], _Agreement] = {}
-"""By offer, without its cookie, and by the host key algorithms that we offered."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mismatch:
-    """The kind of algorithm that both sides have none in common of, and both lists."""
-
-    what: str
-    theirs: str
-    ours: str
 
 
 class SshTransport(paramiko.Transport):
@@ -130,11 +86,8 @@ class SshTransport(paramiko.Transport):
 
     def mismatch(self) -> Mismatch | None:
         """Why no algorithms could be agreed on; None when that is not what failed."""
-        for what, offered, preferred in _KINDS:
-            theirs, ours = self._offered.get(offered), getattr(self, preferred)
-            if theirs is not None and not set(theirs) & set(ours):
-                return Mismatch(what, ",".join(theirs), ",".join(ours))
-        return None
+        ours = (self.preferred_kex, self.preferred_keys, self.preferred_ciphers, self.preferred_macs)
+        return find_mismatch(self._offered, *ours)
 
     def ask_for_reply(self) -> None:
         """Send a request that every server answers, if only with a refusal; do not wait for it."""
@@ -301,26 +254,31 @@ class SshTransport(paramiko.Transport):
         with self.clear_to_send_lock:
             self.clear_to_send.clear()
         self.in_kex = True
-        offer = cMSG_KEXINIT + os.urandom(_COOKIE_BYTES) + _offer(self._host_key_algorithms)
+        offer = compose_offer(
+            self.preferred_kex,
+            self._host_key_algorithms,
+            self.preferred_ciphers,
+            self.preferred_macs,
+            self.preferred_compression,
+        )
+        offer = cMSG_KEXINIT + os.urandom(COOKIE_BYTES) + offer
         self.local_kex_init = self._latest_kex_init = offer
         self._send_message(Message(offer))  # type: ignore[attr-defined]  # not in its stubs
 
     def _parse_kex_init(self, m: Message) -> None:
         """Agree on algorithms; what a host offers is offered by many, so that one answer serves them all."""
-        offer = m.asbytes()[_COOKIE_BYTES:]
-        key = (offer, self._host_key_algorithms)
-        agreement = None if self.initial_kex_done or m.seqno else _AGREEMENTS.get(key)
-        if agreement is not None:
+        first = not (self.initial_kex_done or m.seqno)
+        key = (m.asbytes()[COOKIE_BYTES:], self._host_key_algorithms)
+        if first and (agreement := AGREEMENTS.recall(key)):
             vars(self).update(agreement.choices)
             self.kex_engine = agreement.engine(self)
-            self.remote_kex_init = cMSG_KEXINIT + m.asbytes()[: agreement.size]
+            self.remote_kex_init = cMSG_KEXINIT + m.asbytes()[: agreement.size_bytes]
             return
         super()._parse_kex_init(m)  # type: ignore[misc]  # not in its stubs
-        if not self.initial_kex_done and len(offer) <= _OFFER_BYTES:
-            choices = {name: value for name, value in vars(self).items() if name in _CHOICES}
-            if len(_AGREEMENTS) >= _AGREEMENTS_KEPT:
-                _AGREEMENTS.clear()
-            _AGREEMENTS[key] = _Agreement(type(self.kex_engine), choices, len(self.remote_kex_init) - 1)
+        if first:
+            choices = {name: value for name, value in vars(self).items() if name in CHOICES}
+            size_bytes = len(self.remote_kex_init) - len(cMSG_KEXINIT)
+            AGREEMENTS.remember(key, Agreement(type(self.kex_engine), choices, size_bytes))
 
     def _set_K_H(self, k: int | bytes, h: bytes) -> None:  # noqa: N802 - paramiko's name
         super()._set_K_H(k, h)  # type: ignore[misc]  # not in its stubs
@@ -419,23 +377,6 @@ class _Orderly:
                 return
             self._closed = message.asbytes()[:1] == cMSG_CHANNEL_CLOSE
             self._transport._send_user_message(message)  # type: ignore[attr-defined]  # noqa: SLF001 - in its place
-
-
-@cache
-def _offer(host_key_algorithms: tuple[str, ...]) -> bytes:
-    """What we take, after the cookie (RFC 4253 section 7.1): extensions may be told, order is strict."""
-    message = Message()
-    kex = [*SshTransport.preferred_kex, "ext-info-c", "kex-strict-c-v00@openssh.com"]
-    message.add_list(kex)
-    message.add_list(list(host_key_algorithms))
-    for both_ways in ("preferred_ciphers", "preferred_macs", "preferred_compression"):
-        for _ in range(2):
-            message.add_list(list(getattr(SshTransport, both_ways)))
-    for _languages in range(2):
-        message.add_string("")
-    message.add_boolean(False)  # no guess follows
-    message.add_int(0)
-    return message.asbytes()
 
 
 def _channel_request(channel: paramiko.Channel, kind: str) -> Message:
