@@ -19,7 +19,9 @@ from chargehand.event import (
     RunFinished,
     RunStarted,
 )
-from chargehand.report.invocation import InputRecord, InvocationRecord, TargetingRecord, document, dumps
+from chargehand.report.escape import escape_json
+from chargehand.report.invocation import InputRecord, InvocationRecord, TargetingRecord, document
+from chargehand.report.jsontext import dumps
 from chargehand.report.ndjson import EventWriter
 from chargehand.result import CapturedOutput, HostResult, JobResult, Status
 
@@ -208,3 +210,15 @@ def test_output_cut_anywhere_reads_as_if_it_came_at_once(text, tail, cuts):
     lines = lines_of(*events, HostFinished(at=NOW, result=result("web1")))
     told = "".join(line["text"] for line in lines if line["type"] == "host_output")
     assert told == whole.decode("utf-8", "backslashreplace")
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.tuples(inner) | st.dictionaries(st.text() | st.integers(), inner),
+)
+
+
+@given(PLAIN)
+def test_json_text_is_laid_out_as_the_standard_library_does_it(value):
+    expected = escape_json(json.dumps(value, indent=2, ensure_ascii=False))
+    assert dumps(value) == expected

@@ -15,7 +15,8 @@ from sqlalchemy import insert, update
 from chargehand.errors import UnknownInvocationError, UsageError
 from chargehand.past import Clause
 from chargehand.provenance import Launch
-from chargehand.report.invocation import document, dumps
+from chargehand.report.invocation import document
+from chargehand.report.jsontext import dumps
 from chargehand.store import Runner, Store, Unfinished, open_store, tables
 from chargehand.store.entry import Outcome, Settled
 from invocations import (

@@ -17,7 +17,7 @@ import pytest
 
 import chargehand
 from chargehand.cli.application import application
-from chargehand.cli.command import Command
+from chargehand.cli.command import Command, find
 
 SOURCE = Path(chargehand.__file__).parent
 PROGRAM = Path(sys.executable).with_name("chargehand")
@@ -146,13 +146,12 @@ def test_every_command_explains_itself_with_an_example(path: tuple[str, ...]) ->
 @pytest.mark.parametrize("path", ANSWERED, ids=" ".join)
 def test_every_parameter_of_a_command_reaches_its_answer(path: tuple[str, ...]) -> None:
     command = ANSWERED[path]
-    assert isinstance(command.request, type)
-    fields = {field.name for field in dataclasses.fields(command.request)}
+    request = find(f"requests.{command.request}")
+    assert isinstance(request, type)
+    fields = {field.name for field in dataclasses.fields(request)}
     assert {param.name for param in command.params if param.expose_value} == fields
-    module, _, function = command.answer.partition(":")
-    answer = getattr(import_module(f"chargehand.cli.{module}"), function)
-    (parameter,) = inspect.signature(answer).parameters.values()
-    assert parameter.annotation is command.request
+    (parameter,) = inspect.signature(find(command.answer)).parameters.values()
+    assert parameter.annotation is request
 
 
 @pytest.mark.parametrize("path", EVERY, ids=" ".join)

@@ -7,7 +7,7 @@ from typing import Final
 
 from chargehand.cli import screen
 from chargehand.cli.remembered import now, result_of
-from chargehand.cli.requests import CancelRequest
+from chargehand.cli.requests.history import CancelRequest
 from chargehand.cli.writable import Writable, writable
 from chargehand.errors import NoHostMatchedError, UsageError
 from chargehand.inventory.pattern import Names, match_names

@@ -1,7 +1,7 @@
 """``chargehand templates``, ``features``, ``bookmarks``: what a job can refer to by name."""
 
 from chargehand.cli import screen
-from chargehand.cli.requests import ListRequest, TemplatesRequest
+from chargehand.cli.requests.looking import ListRequest, TemplatesRequest
 from chargehand.planner import Planner
 from chargehand.template import JobTemplate, TemplateInput, Templates
 

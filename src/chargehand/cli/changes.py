@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from chargehand.cli import screen
 from chargehand.cli.planning import open_planner
-from chargehand.cli.requests import PlanRequest
+from chargehand.cli.requests.checking import PlanRequest
 from chargehand.comparison import compare
 from chargehand.errors import InvalidError, UsageError
 from chargehand.git import read_branch

@@ -5,11 +5,15 @@ request - a small frozen dataclass with one field for every parameter - and the 
 its own, that answers such a request with an exit code.
 """
 
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
 import click
+
+_COLLECT_AFTER: Final = (20_000, 10, 10)
+"""Objects, and collections: a fleet is many objects, and hardly any of them are garbage."""
 
 
 class StdoutClosedError(Exception):
@@ -21,7 +25,7 @@ class Command(click.Command):
 
     Args:
         name: What users type.
-        request: Dataclass made of the parsed parameters.
+        request: ``module:Class`` below `chargehand.cli.requests`, made of the parsed parameters.
         answer: ``module:function`` below `chargehand.cli`, called with the request.
         params: Options and arguments.
         help: First line, then paragraphs; lines after a backspace line are kept as written.
@@ -31,7 +35,7 @@ class Command(click.Command):
         self,
         name: str,
         *,
-        request: Callable[..., object],
+        request: str,
         answer: str,
         params: Sequence[click.Parameter],
         help: str,
@@ -42,12 +46,19 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
         """Make the request and have it answered; the exit code."""
-        module, _, function = self.answer.partition(":")
-        answer = getattr(import_module(f"chargehand.cli.{module}"), function)
+        answer, request = find(self.answer), find(f"requests.{self.request}")
+        gc.freeze()  # what was imported stays: it need not be walked again and again
+        gc.set_threshold(*_COLLECT_AFTER)
         try:
-            return answer(self.request(**ctx.params))
+            return answer(request(**ctx.params))
         except BrokenPipeError:
             raise StdoutClosedError from None
+
+
+def find(named: str) -> Any:  # noqa: ANN401 - a function, or the class of a request
+    """What ``module:name`` below `chargehand.cli` names."""
+    module, _, name = named.partition(":")
+    return getattr(import_module(f"chargehand.cli.{module}"), name)
 
 
 def traceback_option() -> click.Option:

@@ -4,7 +4,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from chargehand.cli import screen
-from chargehand.cli.requests import CompletionRequest
+from chargehand.cli.requests.setup import CompletionRequest
 from chargehand.errors import UsageError
 
 _VARIABLE = "_CHARGEHAND_COMPLETE"

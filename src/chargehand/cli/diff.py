@@ -2,7 +2,7 @@
 
 from chargehand.cli import screen
 from chargehand.cli.remembered import remembered
-from chargehand.cli.requests import DiffRequest
+from chargehand.cli.requests.history import DiffRequest
 from chargehand.errors import UsageError, did_you_mean
 from chargehand.report import difference
 from chargehand.report.invocation import InvocationRecord

@@ -16,7 +16,7 @@ from chargehand.blackout import Calendars
 from chargehand.cli import screen
 from chargehand.cli.opening import open_project
 from chargehand.cli.receiving import rules_of
-from chargehand.cli.requests import DoctorRequest
+from chargehand.cli.requests.setup import DoctorRequest
 from chargehand.compose import name_calendars, read_wishes
 from chargehand.doctor import Finding, Verdict, examine_machine
 from chargehand.errors import ChargehandError, Place, UsageError

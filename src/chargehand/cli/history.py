@@ -8,11 +8,12 @@ from typing import Final
 
 from chargehand.cli import screen
 from chargehand.cli.remembered import Remembered, now, remembered, result_of
-from chargehand.cli.requests import HistoryRequest, ShowRequest
+from chargehand.cli.requests.history import HistoryRequest, ShowRequest
 from chargehand.past import Page, Stored
 from chargehand.past.runsearch import RunSearch
 from chargehand.report.history import HEADS, base_document, index_document, page, row
-from chargehand.report.invocation import document, dumps
+from chargehand.report.invocation import document
+from chargehand.report.jsontext import dumps
 from chargehand.search import compile_with
 from chargehand.search.resultfields import result_fields
 
@@ -31,7 +32,7 @@ def list_invocations(request: HistoryRequest) -> int:
             _say_index(list(pages), query, request)
         elif request.output == "ndjson":
             for record in (record for found in pages for record in found.records):
-                screen.say(dumps(base_document(record), indent=None))
+                screen.say(dumps(base_document(record), indent=False))
         else:
             _say_list(pages, past)
     return 0

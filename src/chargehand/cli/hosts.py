@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from chargehand.cli import screen
 from chargehand.cli.planning import open_planner
-from chargehand.cli.requests import HostsRequest
+from chargehand.cli.requests.looking import HostsRequest
 from chargehand.errors import NoHostMatchedError, UsageError, did_you_mean
 from chargehand.host import Host
 from chargehand.inventory import Inventory

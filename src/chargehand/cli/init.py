@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chargehand.cli import screen
-from chargehand.cli.requests import InitRequest
+from chargehand.cli.requests.setup import InitRequest
 from chargehand.layout import find_root
 from chargehand.scaffold import write_project
 from chargehand.scaffold.service import crontab_line, systemd_unit

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from chargehand.cli import screen
 from chargehand.cli.opening import open_project
-from chargehand.cli.requests import LabRequest, LabUpRequest
+from chargehand.cli.requests.setup import LabRequest, LabUpRequest
 from chargehand.errors import UsageError
 from chargehand.lab import Lab, LabHost, doubles, fleet
 from chargehand.layout import find_root

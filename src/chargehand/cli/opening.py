@@ -1,7 +1,7 @@
 """The project that a command works on, to be run."""
 
 from chargehand.cli.planning import given_vault_passwords
-from chargehand.cli.requests import InventoryRequest
+from chargehand.cli.requests.shared import InventoryRequest
 from chargehand.inventory import Programs
 from chargehand.project import Project
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from chargehand.cli import screen
 from chargehand.cli.remembered import Remembered, now, remembered
-from chargehand.cli.requests import OutputRequest
+from chargehand.cli.requests.history import OutputRequest
 from chargehand.errors import UsageError
 from chargehand.event import Stream
 from chargehand.past import Stored, StoredChunk

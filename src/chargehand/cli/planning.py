@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from chargehand.cli.overrides import ask
-from chargehand.cli.requests import InventoryRequest
+from chargehand.cli.requests.shared import InventoryRequest
 from chargehand.inventory import Programs
 from chargehand.planner import Planner
 from chargehand.reference import read_reference, refuse_prompt, resolve

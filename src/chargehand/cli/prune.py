@@ -6,7 +6,7 @@ from typing import Final
 
 from chargehand.cli import screen
 from chargehand.cli.remembered import now
-from chargehand.cli.requests import PruneRequest
+from chargehand.cli.requests.history import PruneRequest
 from chargehand.cli.writable import writable
 from chargehand.errors import UsageError
 from chargehand.moment import MomentError, parse_duration

@@ -7,9 +7,9 @@ from datetime import UTC
 from chargehand.cli import screen
 from chargehand.cli.opening import open_project
 from chargehand.cli.overrides import ask, override
-from chargehand.cli.plan import show_plans
+from chargehand.cli.planned import show_plans
 from chargehand.cli.remembered import Remembered
-from chargehand.cli.requests import RerunRequest
+from chargehand.cli.requests.again import RerunRequest
 from chargehand.cli.run import access_asked, check_effective_user
 from chargehand.cli.telling import Telling
 from chargehand.project import Project

@@ -8,7 +8,7 @@ from chargehand.cli import screen
 from chargehand.cli.opening import open_project
 from chargehand.cli.overrides import ask, ask_access, override
 from chargehand.cli.remembered import Remembered
-from chargehand.cli.requests import ResumeRequest
+from chargehand.cli.requests.again import ResumeRequest
 from chargehand.cli.telling import Telling, rerun_of
 from chargehand.recovery import is_over
 from chargehand.rerun import Wish, parts_of

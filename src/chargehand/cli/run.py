@@ -12,8 +12,9 @@ from typing import NamedTuple
 from chargehand.cli import screen
 from chargehand.cli.opening import open_project
 from chargehand.cli.overrides import ask, ask_access, override
-from chargehand.cli.plan import show_plans
-from chargehand.cli.requests import ExecRequest, FirstLaunchRequest, LaunchRequest, RunRequest
+from chargehand.cli.planned import show_plans
+from chargehand.cli.requests.launching import FirstLaunchRequest, LaunchRequest
+from chargehand.cli.requests.running import ExecRequest, RunRequest
 from chargehand.cli.submission import check_submission, submit
 from chargehand.cli.telling import Rerun, Telling
 from chargehand.compose import Overrides

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from chargehand.blackout import NO_BLACKOUT, Blackout, Calendars
 from chargehand.cli import screen
 from chargehand.cli.remembered import Remembered, now, remembered
-from chargehand.cli.requests import ScheduleListRequest, ScheduleNextRequest
+from chargehand.cli.requests.scheduling import ScheduleListRequest, ScheduleNextRequest
 from chargehand.compose import name_calendars
 from chargehand.document import load
 from chargehand.errors import InvalidError

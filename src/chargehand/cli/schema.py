@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from chargehand.cli import screen
-from chargehand.cli.requests import SchemaRequest
+from chargehand.cli.requests.looking import SchemaRequest
 from chargehand.errors import SchemaError, UsageError
 from chargehand.parameters import build, check
 from chargehand.schema import schema_path

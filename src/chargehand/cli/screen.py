@@ -12,7 +12,7 @@ import click
 from chargehand.errors import Problem
 from chargehand.report.escape import escape, escape_bytes, escape_line
 from chargehand.report.forge import forge_of
-from chargehand.report.invocation import dumps
+from chargehand.report.jsontext import dumps
 
 STDOUT_CLOSED = 141
 

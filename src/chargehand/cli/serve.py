@@ -8,7 +8,7 @@ from typing import Final
 
 from chargehand.cli import screen, supervisor
 from chargehand.cli.receiving import receiving, rules_of
-from chargehand.cli.requests import ServeRequest, TickRequest
+from chargehand.cli.requests.scheduling import ServeRequest, TickRequest
 from chargehand.cli.sync import tell
 from chargehand.errors import InvalidError, StoreError
 from chargehand.project import Project

@@ -3,7 +3,7 @@
 from datetime import UTC
 
 from chargehand.cli import screen
-from chargehand.cli.requests import StatusRequest
+from chargehand.cli.requests.following import StatusRequest
 from chargehand.moment import find_zone
 from chargehand.project import Project
 from chargehand.report.standing import HEADS, document, lines, row

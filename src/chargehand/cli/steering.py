@@ -8,7 +8,7 @@ from pathlib import Path
 
 from chargehand.cli import screen
 from chargehand.cli.remembered import now
-from chargehand.cli.requests import PauseRequest, RecurringLogicRequest
+from chargehand.cli.requests.scheduling import PauseRequest, RecurringLogicRequest
 from chargehand.cli.schedule import Plans, local, title
 from chargehand.cli.writable import writable
 from chargehand.errors import UsageError

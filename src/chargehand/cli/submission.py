@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from chargehand.cli.requests import RunRequest
+from chargehand.cli.requests.running import RunRequest
 from chargehand.credentials import settings_references
 from chargehand.errors import Problem, SecretError, StoreError, UsageError
 from chargehand.host import Host

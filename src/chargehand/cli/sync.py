@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from chargehand.cli import screen
-from chargehand.cli.requests import SyncRequest
+from chargehand.cli.requests.following import SyncRequest
 from chargehand.errors import ChargehandError, InvalidError, Place
 from chargehand.notify import Message, Wish, read_recipient, send_message
 from chargehand.project import Project

@@ -15,7 +15,8 @@ from chargehand.cli import screen
 from chargehand.cli.interruption import Interruption
 from chargehand.cli.lognotices import LogNotices
 from chargehand.cli.pipeline import add_summary, mask, set_outputs
-from chargehand.cli.requests import LaunchRequest, ResumeRequest
+from chargehand.cli.requests.again import ResumeRequest
+from chargehand.cli.requests.launching import LaunchRequest
 from chargehand.errors import Problem, StoreError
 from chargehand.event import Notice, Observer
 from chargehand.execution import Execution
@@ -26,7 +27,8 @@ from chargehand.recording import Book
 from chargehand.report.backlog import Backlog
 from chargehand.report.display import Display, display_for
 from chargehand.report.forge import forge_of
-from chargehand.report.invocation import InvocationRecord, document, dumps
+from chargehand.report.invocation import InvocationRecord, document
+from chargehand.report.jsontext import dumps
 from chargehand.report.junit import ran
 from chargehand.report.ndjson import EventWriter
 from chargehand.report.plain import PlainDisplay

@@ -9,9 +9,9 @@ from typing import Final
 
 from chargehand.cli import screen
 from chargehand.cli.pipeline import add_summary, sources_root
-from chargehand.cli.plan import next_runs
+from chargehand.cli.planned import next_runs
 from chargehand.cli.planning import open_planner
-from chargehand.cli.requests import ValidateRequest
+from chargehand.cli.requests.checking import ValidateRequest
 from chargehand.errors import InvalidError
 from chargehand.invocation import JobInvocation, Recurrence
 from chargehand.recurrence import in_words

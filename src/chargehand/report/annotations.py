@@ -7,7 +7,8 @@ from typing import Final
 from chargehand.errors import Place, Problem
 from chargehand.report.escape import escape
 from chargehand.report.fingerprint import fingerprints
-from chargehand.report.invocation import Json, dumps
+from chargehand.report.invocation import Json
+from chargehand.report.jsontext import dumps
 from chargehand.report.junit import CheckedFile, checked
 from chargehand.report.sarif import sarif, told
 from chargehand.report.workflow import command

@@ -4,7 +4,6 @@ Source: every key of the API's answer to ``POST /api/job_invocations``, with its
 then the keys that later versions of that API added; then ``results``, which is Chargehand's own.
 """
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -12,7 +11,6 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from chargehand.provenance import Provenance
-from chargehand.report.escape import escape_json
 from chargehand.result import CapturedOutput, HostResult, Status
 
 HIDDEN: Final = "*****"
@@ -184,11 +182,6 @@ def document(record: InvocationRecord) -> Json:
         "job_location": record.job_location,
     }
     return answer | _triggering(record) | _own(record) | {"results": _results(record)}
-
-
-def dumps(value: object, *, indent: int | None = 2) -> str:
-    """`value` as JSON text: valid UTF-8 that no terminal obeys, whatever the strings in it hold."""
-    return escape_json(json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False))
 
 
 def host_result(result: HostResult) -> Json:

@@ -16,7 +16,8 @@ from chargehand.event import (
     RunStarted,
     Stream,
 )
-from chargehand.report.invocation import Json, dumps, host_result
+from chargehand.report.invocation import Json, host_result
+from chargehand.report.jsontext import dumps
 
 VERSION: Final = 1
 
@@ -100,4 +101,4 @@ class EventWriter:
             "type": kind,
             "seq": self._seq,
         }
-        self._write(dumps(line | facts, indent=None) + "\n")
+        self._write(dumps(line | facts, indent=False) + "\n")

@@ -13,7 +13,8 @@ from urllib.parse import quote
 from chargehand import __version__
 from chargehand.errors import Place, Problem
 from chargehand.report.fingerprint import fingerprints
-from chargehand.report.invocation import Json, dumps
+from chargehand.report.invocation import Json
+from chargehand.report.jsontext import dumps
 
 MEANINGS: Final = {
     "blackout": "A blackout names an iCalendar file that can be read.",

@@ -2,12 +2,12 @@
 
 import click
 
-from chargehand.cli import options, requests
+from chargehand.cli import options
 from chargehand.cli.command import Command
 
 VALIDATE = Command(
     "validate",
-    request=requests.ValidateRequest,
+    request="checking:ValidateRequest",
     answer="validate:validate",
     params=[
         options.files(required=False),
@@ -43,7 +43,7 @@ Examples:
 
 PLAN = Command(
     "plan",
-    request=requests.PlanRequest,
+    request="checking:PlanRequest",
     answer="plan:plan",
     params=[
         options.files(required=False),
@@ -90,7 +90,7 @@ Examples:
 
 RENDER = Command(
     "render",
-    request=requests.RenderRequest,
+    request="checking:RenderRequest",
     answer="plan:render",
     params=[
         click.Argument(["file"], metavar="FILE", shell_complete=options.completed_by("completers:job_files")),

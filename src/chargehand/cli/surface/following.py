@@ -2,12 +2,12 @@
 
 import click
 
-from chargehand.cli import options, requests
+from chargehand.cli import options
 from chargehand.cli.command import Command
 
 SYNC = Command(
     "sync",
-    request=requests.SyncRequest,
+    request="following:SyncRequest",
     answer="sync:answer",
     params=[
         click.Option(
@@ -32,7 +32,7 @@ Examples:
 
 STATUS = Command(
     "status",
-    request=requests.StatusRequest,
+    request="following:StatusRequest",
     answer="status:answer",
     params=[
         options.output("text", "json"),

@@ -4,7 +4,7 @@ import re
 
 import click
 
-from chargehand.cli import options, requests
+from chargehand.cli import options
 from chargehand.cli.command import Command
 
 _FROM_THE_NEWEST = re.compile(r"-[1-9]\d{0,8}", re.ASCII)
@@ -30,7 +30,7 @@ def invocation_id(name: str = "id", metavar: str = "ID") -> click.Argument:
 
 LIST = Command(
     "list",
-    request=requests.HistoryRequest,
+    request="history:HistoryRequest",
     answer="history:list_invocations",
     params=[
         click.Argument(["words"], nargs=-1, metavar="[QUERY]"),
@@ -63,7 +63,7 @@ Examples:
 
 SHOW = OfInvocation(
     "show",
-    request=requests.ShowRequest,
+    request="history:ShowRequest",
     answer="history:show",
     params=[
         invocation_id(),
@@ -88,7 +88,7 @@ Examples:
 
 OUTPUT = OfInvocation(
     "output",
-    request=requests.OutputRequest,
+    request="history:OutputRequest",
     answer="output:output",
     params=[
         invocation_id(),
@@ -121,7 +121,7 @@ Examples:
 
 DIFF = OfInvocation(
     "diff",
-    request=requests.DiffRequest,
+    request="history:DiffRequest",
     answer="diff:diff",
     params=[
         invocation_id("before", "ID"),
@@ -145,7 +145,7 @@ Examples:
 
 CANCEL = OfInvocation(
     "cancel",
-    request=requests.CancelRequest,
+    request="history:CancelRequest",
     answer="cancel:cancel",
     params=[
         invocation_id(),
@@ -173,7 +173,7 @@ Examples:
 
 RERUN = OfInvocation(
     "rerun",
-    request=requests.RerunRequest,
+    request="again:RerunRequest",
     answer="rerun:rerun",
     params=[
         invocation_id(),
@@ -220,7 +220,7 @@ Examples:
 
 RESUME = OfInvocation(
     "resume",
-    request=requests.ResumeRequest,
+    request="again:ResumeRequest",
     answer="resume:resume",
     params=[
         invocation_id(),
@@ -252,7 +252,7 @@ Examples:
 
 PRUNE = Command(
     "prune",
-    request=requests.PruneRequest,
+    request="history:PruneRequest",
     answer="prune:prune",
     params=[
         click.Option(["--keep"], type=click.IntRange(min=0), metavar="N", help="Keep the newest N."),

@@ -2,12 +2,12 @@
 
 import click
 
-from chargehand.cli import options, requests
+from chargehand.cli import options
 from chargehand.cli.command import Command
 
 HOSTS = Command(
     "hosts",
-    request=requests.HostsRequest,
+    request="looking:HostsRequest",
     answer="hosts:hosts",
     params=[
         click.Argument(
@@ -37,7 +37,7 @@ Examples:
 def _list(name: str, help: str) -> Command:
     return Command(
         name,
-        request=requests.ListRequest,
+        request="looking:ListRequest",
         answer=f"catalogue:{name}",
         params=[options.output("text", "json")],
         help=help,
@@ -46,7 +46,7 @@ def _list(name: str, help: str) -> Command:
 
 TEMPLATES = Command(
     "templates",
-    request=requests.TemplatesRequest,
+    request="looking:TemplatesRequest",
     answer="catalogue:templates",
     params=[
         click.Argument(
@@ -88,7 +88,7 @@ Example:
 
 SCHEMA = Command(
     "schema",
-    request=requests.SchemaRequest,
+    request="looking:SchemaRequest",
     answer="schema:schema",
     params=[
         click.Argument(["action"], required=False, type=click.Choice(["build"]), metavar="[build]"),

@@ -2,12 +2,12 @@
 
 import click
 
-from chargehand.cli import options, requests
+from chargehand.cli import options
 from chargehand.cli.command import Command
 
 RUN = Command(
     "run",
-    request=requests.RunRequest,
+    request="running:RunRequest",
     answer="run:run",
     params=[
         options.files(required=True),
@@ -40,7 +40,7 @@ Ctrl-C stops the hosts and waits for them; a second one leaves those that do not
 
 EXEC = Command(
     "exec",
-    request=requests.ExecRequest,
+    request="running:ExecRequest",
     answer="run:run_command",
     params=[
         click.Argument(["query"], shell_complete=options.completed_by("completers:hosts_and_groups")),

@@ -2,12 +2,12 @@
 
 import click
 
-from chargehand.cli import options, requests
+from chargehand.cli import options
 from chargehand.cli.command import Command
 
 TICK = Command(
     "tick",
-    request=requests.TickRequest,
+    request="scheduling:TickRequest",
     answer="serve:tick",
     params=[],
     help="""Start what is due, once, and wait for its end; for cron or a systemd timer.
@@ -26,7 +26,7 @@ Examples:
 
 SERVE = Command(
     "serve",
-    request=requests.ServeRequest,
+    request="scheduling:ServeRequest",
     answer="serve:serve",
     params=[
         click.Option(
@@ -90,7 +90,7 @@ Examples:
     commands=[
         Command(
             "list",
-            request=requests.ScheduleListRequest,
+            request="scheduling:ScheduleListRequest",
             answer="schedule:list_logics",
             params=[options.output("text", "json")],
             help="""List what recurs: its state, its last and its next run, and what is wrong with it.
@@ -104,7 +104,7 @@ Example:
         ),
         Command(
             "next",
-            request=requests.ScheduleNextRequest,
+            request="scheduling:ScheduleNextRequest",
             answer="schedule:show_next",
             params=[
                 click.Option(
@@ -128,7 +128,7 @@ Example:
         ),
         Command(
             "pause",
-            request=requests.PauseRequest,
+            request="scheduling:PauseRequest",
             answer="steering:pause",
             params=[
                 _which(),
@@ -149,7 +149,7 @@ Examples:
         ),
         Command(
             "resume",
-            request=requests.RecurringLogicRequest,
+            request="scheduling:RecurringLogicRequest",
             answer="steering:resume",
             params=[_which()],
             help="""Let a recurring logic go on that was paused or cancelled; it counts from now.
@@ -161,7 +161,7 @@ Example:
         ),
         Command(
             "cancel",
-            request=requests.RecurringLogicRequest,
+            request="scheduling:RecurringLogicRequest",
             answer="steering:cancel",
             params=[_which()],
             help="""Cancel a recurring logic, whatever its file says, until `resume`.

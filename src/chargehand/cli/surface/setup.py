@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from chargehand.cli import options, requests
+from chargehand.cli import options
 from chargehand.cli.command import Command
 
 INIT = Command(
     "init",
-    request=requests.InitRequest,
+    request="setup:InitRequest",
     answer="init:init",
     params=[
         click.Argument(
@@ -51,7 +51,7 @@ Example:
     commands=[
         Command(
             "up",
-            request=requests.LabUpRequest,
+            request="setup:LabUpRequest",
             answer="lab:up",
             params=[
                 click.Argument(["hosts"], default="5", metavar="[N|all]"),
@@ -71,7 +71,7 @@ Examples:
         ),
         Command(
             "down",
-            request=requests.LabRequest,
+            request="setup:LabRequest",
             answer="lab:down",
             params=[],
             help="""End the lab and everything that runs in it.
@@ -83,7 +83,7 @@ Example:
         ),
         Command(
             "status",
-            request=requests.LabRequest,
+            request="setup:LabRequest",
             answer="lab:show",
             params=[],
             help="""Say whether a lab runs, and where its inventory is; exit code 1 when none runs.
@@ -98,7 +98,7 @@ Example:
 
 DOCTOR = Command(
     "doctor",
-    request=requests.DoctorRequest,
+    request="setup:DoctorRequest",
     answer="doctor:doctor",
     params=[*options.inventory(), options.output("text", "json")],
     help="""Check this machine and this project, and say what to do about what is missing.
@@ -113,7 +113,7 @@ Example:
 
 COMPLETION = Command(
     "completion",
-    request=requests.CompletionRequest,
+    request="setup:CompletionRequest",
     answer="completion:completion",
     params=[click.Argument(["shell"], type=click.Choice(["bash", "zsh", "fish"]))],
     help="""Print the completion script of a shell.
