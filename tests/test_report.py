@@ -212,9 +212,11 @@ def test_output_cut_anywhere_reads_as_if_it_came_at_once(text, tail, cuts):
     assert told == whole.decode("utf-8", "backslashreplace")
 
 
+SHORT = st.text(max_size=5)
 PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner) | st.tuples(inner) | st.dictionaries(st.text() | st.integers(), inner),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | SHORT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(SHORT | st.integers(), inner, max_size=3),
+    max_leaves=8,
 )
 
 

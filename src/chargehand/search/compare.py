@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from decimal import Decimal
+from functools import partial
 from typing import TypeVar
 
 from chargehand.search.dates import Span, read_stored
@@ -94,12 +95,16 @@ def _like(pattern: str) -> Holds:
     """Contains, in any case; with a ``*`` or ``%`` the pattern covers the whole value."""
     pieces = pieces_of(pattern.casefold())
     if len(pieces) == 1:
-        return lambda value: (
-            pieces[0] in (read_text(value) or "").casefold() and not isinstance(value, Secret)
-        )
+        return partial(_contains, pieces[0])
     return lambda value: (
         not isinstance(value, Secret) and _covers(pieces, (read_text(value) or "").casefold())
     )
+
+
+def _contains(piece: str, value: object) -> bool:
+    if type(value) is str:  # most are
+        return piece in value.casefold()
+    return piece in (read_text(value) or "").casefold() and not isinstance(value, Secret)
 
 
 def pieces_of(pattern: str) -> list[str]:
@@ -129,4 +134,6 @@ def _covers(pieces: Sequence[str], text: str) -> bool:
 
 def _scalar_text(value: object) -> str | None:
     """The text form of what can be equal to a text at all."""
+    if type(value) is str:  # most are
+        return value
     return None if isinstance(value, Mapping | list | tuple) else read_text(value)
