@@ -520,7 +520,7 @@ print(peak, file=sys.stderr)
 sys.exit(code)
 """
 PIECE = b"0123456789abcde\n" * 4096
-PIECES = 3200
+PIECES = 1024
 
 
 def test_a_large_output_passes_in_little_memory(store, root):

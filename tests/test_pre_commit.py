@@ -65,7 +65,7 @@ def test_the_hooks_name_the_place_of_a_mistake_and_let_good_files_pass(tmp_path:
         kept = {"PRE_COMMIT_HOME": str(tmp_path / "home"), "PRE_COMMIT_COLOR": "never"}
         return run(theirs, PRE_COMMIT, *words, **kept, **environ)
 
-    installed = pre_commit("install-hooks")
+    installed = pre_commit("install-hooks", PIP_NO_COMPILE="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
     assert installed.returncode == 0, installed.stdout
     offline = {"PIP_NO_INDEX": "1", "https_proxy": "http://127.0.0.1:1"}
 

@@ -2,9 +2,9 @@
 
 import hmac
 import json
+import os
 import shutil
 import signal
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -20,7 +20,7 @@ from chargehand.trees import Trees
 from databases import Server, _server, postgres
 from followed import Followed, following
 from origin import Gpg
-from repository import PROGRAM
+from repository import begin
 from sshd import wait_until
 from synccrashes import Campaign
 
@@ -406,11 +406,9 @@ def test_two_machines_on_one_store_take_a_push_over_once_and_run_its_jobs_once(
     roots = (followed.root, other)
 
     def both(*words: str) -> list[int]:
-        programs = [
-            subprocess.Popen([PROGRAM, *words], cwd=root, env=followed.environ, stderr=subprocess.DEVNULL)
-            for root in roots
-        ]
-        return [program.wait(100) for program in programs]
+        with Path(os.devnull).open("r+b") as nothing:
+            programs = [begin(words, root, followed.environ, nothing, nothing, nothing) for root in roots]
+            return [program.wait(100) for program in programs]
 
     assert both("sync") == [0, 0]
     for version in (2, 3):
@@ -515,15 +513,8 @@ def test_a_sync_that_is_killed_leaves_the_old_state_or_the_new_and_the_next_one_
     followed.chargehand("sync")
     followed.pushed("deploy", version=2)
     new = followed.origin.push()
-    killed = subprocess.run(
-        [PROGRAM, "sync"],
-        cwd=followed.root,
-        env={**followed.environ, "CHARGEHAND_FAILPOINT": f"{point}:1:KILL"},
-        capture_output=True,
-        start_new_session=True,
-        check=False,
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    killed = followed.chargehand("sync", environ={"CHARGEHAND_FAILPOINT": f"{point}:1:KILL"})
+    assert killed.code == -signal.SIGKILL, killed.stderr
     assert followed.in_force() in (old, new)
     for _ in range(2):
         assert followed.chargehand("sync").code == 0

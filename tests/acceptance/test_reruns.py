@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from repository import Answer, Repository, reached
-from sshd import Sshd
+from sshd import Sshd, wait_until
 
 pytestmark = pytest.mark.sshd
 
@@ -268,8 +268,8 @@ def test_a_command_is_repeated_without_a_file(hosts: Hosts, ledger: Path) -> Non
 def test_what_still_runs_is_not_repeated(hosts: Hosts, ledger: Path) -> None:
     repository = hosts("web1")
     file = repository.job(noting(ledger, "sleep 60"))
-    with repository.start("run", file) as running:
-        running.await_told("0/1 done")
+    with repository.start("run", file):
+        wait_until(ledger.read_text, 60, "it runs")
         refused = rerun(repository, "last")
     assert refused.code == 2
     assert "still runs" in refused.stderr
