@@ -5,7 +5,7 @@ give None for a value that is absent or not of the asked type - the schema has c
 by then - so that every other rule can still be checked and every problem told at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -81,6 +81,18 @@ class Job:
     def place(self, *path: str | int, key: bool = False) -> Place:
         """Where the value at `path` stands, or its key."""
         return self.document.place((*self.root, *path), key=key)
+
+    def calendars(self, of_all: Iterable[str], named_in: str) -> dict[str, Place]:
+        """The calendars that hold for the job, relative to the project, each with the place that names it.
+
+        Args:
+            of_all: Those that hold for every job.
+            named_in: The file that says so.
+        """
+        own = self.text("blackout")
+        files = [own] if own else [each for each in self.items("blackout") if isinstance(each, str)]
+        named = dict.fromkeys(of_all, Place(named_in))
+        return named | {file: self.place("blackout") for file in files if file not in named}
 
     def problem(self, message: str, *path: str | int, hint: str | None = None, rule: str = "job") -> Problem:
         """A problem with the value at `path`."""

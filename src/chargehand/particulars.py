@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from chargehand.compose import name_calendars
 from chargehand.effective import ComposedJob, references_of
 from chargehand.invocation import JobInvocation
 from chargehand.reference import SecretReference
@@ -67,7 +66,7 @@ def _when(invocation: JobInvocation, settings: Settings) -> Iterator[tuple[str, 
         yield "catch_up.runs", punctuality.catch_up_runs
         yield "catch_up.window", punctuality.catch_up_window_s
         yield "jitter", punctuality.jitter_s
-    yield "blackout", list(name_calendars(invocation.job, settings))
+    yield "blackout", list(invocation.job.calendars(settings.blackout, settings.file))
     yield "on.push", push is not None
     yield "on.push.branches", list(push.branches) if push and push.branches is not None else None
     yield "on.push.paths", list(push.paths) if push and push.paths is not None else None

@@ -17,7 +17,7 @@ from chargehand.cli import screen
 from chargehand.cli.opening import open_project
 from chargehand.cli.receiving import rules_of
 from chargehand.cli.requests.setup import DoctorRequest
-from chargehand.compose import name_calendars, read_wishes
+from chargehand.compose import read_wishes
 from chargehand.doctor import Finding, Verdict, examine_machine
 from chargehand.errors import ChargehandError, Place, UsageError
 from chargehand.job import Job
@@ -87,7 +87,7 @@ def _calendars(project: Project, jobs: Sequence[Job]) -> str:
     """How many calendars are read; all of them are."""
     files = dict.fromkeys(project.settings.blackout, Place(project.settings.file))
     for job in jobs:
-        files |= name_calendars(job, project.settings)
+        files |= job.calendars(project.settings.blackout, project.settings.file)
     Calendars(project.root).blackout(files, UTC)
     return screen.count(len(files), "calendar")
 

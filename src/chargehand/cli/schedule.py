@@ -13,7 +13,6 @@ from chargehand.blackout import NO_BLACKOUT, Blackout, Calendars
 from chargehand.cli import screen
 from chargehand.cli.remembered import Remembered, now, remembered
 from chargehand.cli.requests.scheduling import ScheduleListRequest, ScheduleNextRequest
-from chargehand.compose import name_calendars
 from chargehand.document import load
 from chargehand.errors import InvalidError
 from chargehand.job import read_jobs
@@ -108,7 +107,7 @@ class Plans:
         """The calendars that hold for a job; none when one of them, or its file, is refused."""
         try:
             job = read_jobs(load(self._root / logic.playbook))[logic.job_number]
-            files = name_calendars(job, self._settings)
+            files = job.calendars(self._settings.blackout, self._settings.file)
             return self._calendars.blackout(files, ZoneInfo(logic.time_zone))
         except IndexError:  # the job is not where it was; the next `tick` sees that
             return NO_BLACKOUT

@@ -5,7 +5,6 @@ from chargehand.compose.findings import COMMAND_LINE, in_order
 from chargehand.compose.invocation import compose
 from chargehand.compose.notify import read_wishes
 from chargehand.compose.targets import HOST_RULE
-from chargehand.compose.timing import name_calendars
 
 __all__ = [
     "COMMAND_LINE",
@@ -15,6 +14,5 @@ __all__ = [
     "Overrides",
     "compose",
     "in_order",
-    "name_calendars",
     "read_wishes",
 ]

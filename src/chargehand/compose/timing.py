@@ -7,9 +7,7 @@ from zoneinfo import ZoneInfo
 from chargehand.blackout import NO_BLACKOUT, Blackout
 from chargehand.compose.catalogue import Catalogue, Overrides
 from chargehand.compose.findings import Findings
-from chargehand.errors import Place
 from chargehand.invocation import Punctuality, Recurrence, Scheduling
-from chargehand.job import Job
 from chargehand.limits import Amount, Limits, Retry
 from chargehand.moment import find_zone, parse_moment
 from chargehand.recurrence import clock_change_warnings, next_occurrence, read_cron_line
@@ -54,16 +52,8 @@ def compose_punctuality(findings: Findings) -> Punctuality:
 
 def compose_blackout(findings: Findings, catalogue: Catalogue, zone: ZoneInfo | None) -> Blackout:
     """When the job does not start by itself: by the calendars of the settings and its own."""
-    files = name_calendars(findings.job, catalogue.settings)
+    files = findings.job.calendars(catalogue.settings.blackout, catalogue.settings.file)
     return findings.attempt(lambda: catalogue.calendars.blackout(files, zone or UTC)) or NO_BLACKOUT
-
-
-def name_calendars(job: Job, settings: Settings) -> dict[str, Place]:
-    """The calendars that hold for a job, relative to the project, each with the place that names it."""
-    own = job.text("blackout")
-    files = [own] if own else [each for each in job.items("blackout") if isinstance(each, str)]
-    named = dict.fromkeys(settings.blackout, Place(settings.file))
-    return named | {file: job.place("blackout") for file in files if file not in named}
 
 
 def compose_recurrence(
