@@ -6,6 +6,7 @@ Nothing heavy is imported here: a new process is counted with the memory of the 
 """
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
@@ -52,20 +53,50 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--store", default="", help="URL of an empty PostgreSQL database; else a SQLite file")
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--folder", type=Path, help="keep the project here, and use it again")
+    parser.add_argument(
+        "--results", type=Path, help="folder to write into; else the figures are only printed"
+    )
     given = parser.parse_args(argv)
+    begun = f"{time.strftime('%Y-%m-%d')}, load at start {os.getloadavg()[0]:.2f}, {os.cpu_count()} cores"
     with tempfile.TemporaryDirectory(prefix="chargehand-benchmark-") as scratch:
         root = given.folder or Path(scratch)
         (root / "playbooks").mkdir(parents=True, exist_ok=True)
         subprocess.run([sys.executable, "-m", "benchmarks.filling", root, given.store], check=True)
         environ = os.environ | ({"CHARGEHAND_STORE": given.store} if given.store else {})
         print(f"{'median s':>8}  {'worst s':>8}  {'cpu s':>6}  {'MB':>4}  code  command")
+        everything: dict[str, list[Run]] = {}
         for words in COMMANDS:
             runs = [measure(words, root, environ) for _ in range(given.times)]
+            everything[" ".join(words)] = runs
             median = statistics.median(run.seconds for run in runs)
             cpu = statistics.median(run.cpu_seconds for run in runs)
             worst, memory = max(run.seconds for run in runs), max(run.megabytes for run in runs)
             numbers = f"{median:8.3f}  {worst:8.3f}  {cpu:6.3f}  {memory:4.0f}  {runs[0].code:4}"
             print(f"{numbers}  {' '.join(words)}", flush=True)
+    if given.results:
+        write(given.results, everything, begun, "PostgreSQL" if given.store else "SQLite")
+
+
+def write(folder: Path, everything: Mapping[str, Sequence[Run]], begun: str, database: str) -> None:
+    """Write ``history.md`` and ``history.json``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [
+        f"## history, {begun}",
+        "",
+        f"100,000 invocations and 1,000,000 results of hosts in {database}; whole commands, medians (and the longest).",
+        "",
+        "| command | runs | wall s | processor s | MB |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for command, runs in everything.items():
+        wall = statistics.median(run.seconds for run in runs)
+        worst = max(run.seconds for run in runs)
+        cpu = statistics.median(run.cpu_seconds for run in runs)
+        memory = max(run.megabytes for run in runs)
+        lines.append(f"| `{command}` | {len(runs)} | {wall:.3f} ({worst:.3f}) | {cpu:.3f} | {memory:.0f} |")
+    (folder / "history.md").write_text("\n".join(lines) + "\n")
+    plain = {command: [run._asdict() for run in runs] for command, runs in everything.items()}
+    (folder / "history.json").write_text(json.dumps({"begun": begun, "commands": plain}, indent=1) + "\n")
 
 
 def measure(words: Sequence[str], root: Path, environ: Mapping[str, str]) -> Run:

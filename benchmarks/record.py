@@ -35,9 +35,9 @@ class Table:
         yield ""
         yield (
             "| client | wall s | client CPU ms/host | largest process MiB | all processes MiB | failed "
-            "| CPU ours/theirs | wall ours/theirs | runs |"
+            "| CPU ours/theirs | wall ours/theirs | memory ours/theirs | runs |"
         )
-        yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+        yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
         for row in self.rows:
             failed = sum(run.failed for run in row.runs)
             each = 1000 * row.median("cpu_s") / self.hosts
@@ -45,7 +45,7 @@ class Table:
             yield (
                 f"| {name} | {row.median('wall_s'):.2f} | {each:.2f} | {row.median('largest_mib'):.0f} "
                 f"| {row.median('tree_mib'):.0f} | {failed} | {ratio(row.ratios('cpu_s'))} "
-                f"| {ratio(row.ratios('wall_s'))} | {len(row.runs)} |"
+                f"| {ratio(row.ratios('wall_s'))} | {ratio(row.ratios('tree_mib'))} | {len(row.runs)} |"
             )
         yield ""
 
