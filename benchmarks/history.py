@@ -83,7 +83,7 @@ def write(folder: Path, everything: Mapping[str, Sequence[Run]], begun: str, dat
     lines = [
         f"## history, {begun}",
         "",
-        f"100,000 invocations and 1,000,000 results of hosts in {database}; whole commands, medians (and the longest).",
+        f"100,000 invocations, 1,000,000 results of hosts, {database}; whole commands, medians (the longest).",
         "",
         "| command | runs | wall s | processor s | MB |",
         "| --- | ---: | ---: | ---: | ---: |",
