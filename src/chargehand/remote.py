@@ -107,7 +107,7 @@ def refuse_url(url: str, protocols: tuple[str, ...] = USUAL_SCHEMES) -> tuple[st
     if scheme not in protocols:
         return (
             f"the protocol `{scheme}` is not allowed",
-            f'whoever may name it: protocols = ["{scheme}"]; the usual ones are https and ssh',
+            f'to allow it, add to [git]: protocols = ["{scheme}"]; the usual ones are https and ssh',
         )
     return "", ""
 
