@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from chargehand.moment import utc_now
 from chargehand.project import Project
-from chargehand.runner import utc_now
 from chargehand.store import Store, Stored, open_store
 from origin import Origin, daemon
 from repository import Repository, job

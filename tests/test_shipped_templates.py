@@ -235,7 +235,7 @@ def test_the_real_apt_get_understands_what_it_is_asked(script, action, package):
     text = script("Package Action", action=action, package=package, refresh="false", options="--simulate")
     env = {**os.environ, "LC_ALL": "C"}
     ran = subprocess.run(
-        ["dash"], input=text, text=True, env=env, capture_output=True, timeout=60, check=False
+        ["dash"], input=text, text=True, env=env, capture_output=True, timeout=240, check=False
     )
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "newly installed" in ran.stdout

@@ -211,7 +211,7 @@ if __name__ == "__main__":
         migrated.remember()
         with tempfile.TemporaryDirectory() as folder:
             import_module("chargehand.store").open_store(
-                "", state=Path(folder) / "state", clock=import_module("chargehand.runner").utc_now
+                "", state=Path(folder) / "state", clock=import_module("chargehand.moment").utc_now
             ).close()
         workers.use(socket.socket(fileno=int(sys.argv[2])))
         _serve(theirs)

@@ -18,6 +18,11 @@ _DURATION_PART = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([wdhms])", re.ASCII)
 _UNIT_S = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 
+def utc_now() -> datetime:
+    """The time by the machine's clock."""
+    return datetime.now(UTC)
+
+
 class MomentError(ValueError):
     """A text that is no instant, duration or zone; says so in one sentence.
 

@@ -15,9 +15,8 @@ from chargehand.errors import InvalidError, Problem
 from chargehand.git import Head
 from chargehand.inventory import Inventory, Programs
 from chargehand.layout import INVENTORY, PLAYBOOKS, find_root, state_folder
-from chargehand.moment import find_zone
+from chargehand.moment import find_zone, utc_now
 from chargehand.reference import Prompt, SecretReference, refuse_prompt, resolve
-from chargehand.runner import utc_now
 from chargehand.secret import Secret
 from chargehand.settings import Settings, load_settings
 from chargehand.taxonomy import Taxonomies, load_taxonomies

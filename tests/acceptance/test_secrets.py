@@ -122,7 +122,7 @@ def fleet(repository: Repository, vault: Vault, tmp_path: Path) -> Iterator[Flee
 def hold(fleet: Fleet, answer: Answer, watch: Watch) -> None:
     """No secret in what was said, in any process while it ran, nor in any file it left."""
     values = fleet.vault.values
-    assert watch.rounds > 5
+    assert watch.rounds > 1
     assert any("sshd" in program for program in watch.programs), "the watch saw nobody"
     assert watch.leaks == set()
     assert found_in(answer.stdout, values) == []

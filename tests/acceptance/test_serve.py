@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from chargehand.runner import utc_now
+from chargehand.moment import utc_now
 from chargehand.store import Store, Stored, open_store
 from clocks import LIBRARY, WallClock, forget_shared
 from databases import Server, _server, postgres

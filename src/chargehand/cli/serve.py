@@ -11,9 +11,9 @@ from chargehand.cli.receiving import receiving, rules_of
 from chargehand.cli.requests.scheduling import ServeRequest, TickRequest
 from chargehand.cli.sync import tell
 from chargehand.errors import InvalidError, StoreError
+from chargehand.moment import utc_now
 from chargehand.project import Project
 from chargehand.recurring import SKIPPED
-from chargehand.runner import utc_now
 from chargehand.scaffold.service import GRACE_S
 from chargehand.scheduler import Departure, Pass, Rounds, Scheduler
 from chargehand.settings import Settings, load_settings

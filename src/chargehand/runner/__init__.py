@@ -5,7 +5,7 @@ A run is a `line` of hosts waiting for their turn, a `crew` of threads that pays
 follow each other share a `stage`.
 """
 
-from chargehand.runner.runner import Runner, utc_now
+from chargehand.runner.runner import Runner
 from chargehand.runner.stage import Stage
 
-__all__ = ["Runner", "Stage", "utc_now"]
+__all__ = ["Runner", "Stage"]

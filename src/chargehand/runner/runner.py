@@ -8,12 +8,13 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from chargehand.event import Observer, RunFinished, RunStarted
 from chargehand.limits import Limits, split_waves
+from chargehand.moment import utc_now
 from chargehand.provider import Provider, find_provider
 from chargehand.result import JobResult, Status
 from chargehand.runner.crew import Crew, Orders
@@ -55,11 +56,6 @@ class _Refrain:
 
 
 _News = _ThreadGone | _Stop | _Refrain
-
-
-def utc_now() -> datetime:
-    """The time by the machine's clock."""
-    return datetime.now(UTC)
 
 
 _Find = Callable[[str], Callable[[], Provider]]
