@@ -1,4 +1,4 @@
-"""How long commands take in a long history: python -m benchmarks.history [--store postgresql://...].
+"""How long commands take in a long history: python -m benchmarks history [--store postgresql://...].
 
 Fills a database with 100,000 invocations and 1,000,000 results of hosts, then runs whole commands as people
 do, each ten times, and prints their median and longest time, that of the processor, and the most memory.
@@ -16,6 +16,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from benchmarks.machine import describe
 
 PROGRAM = str(Path(sys.executable).with_name("chargehand"))
 COMMANDS = (
@@ -57,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--results", type=Path, help="folder to write into; else the figures are only printed"
     )
     given = parser.parse_args(argv)
-    begun = f"{time.strftime('%Y-%m-%d')}, load at start {os.getloadavg()[0]:.2f}, {os.cpu_count()} cores"
+    machine = {"date": time.strftime("%Y-%m-%d")} | describe()
     with tempfile.TemporaryDirectory(prefix="chargehand-benchmark-") as scratch:
         root = given.folder or Path(scratch)
         (root / "playbooks").mkdir(parents=True, exist_ok=True)
@@ -74,14 +76,18 @@ def main(argv: Sequence[str] | None = None) -> None:
             numbers = f"{median:8.3f}  {worst:8.3f}  {cpu:6.3f}  {memory:4.0f}  {runs[0].code:4}"
             print(f"{numbers}  {' '.join(words)}", flush=True)
     if given.results:
-        write(given.results, everything, begun, "PostgreSQL" if given.store else "SQLite")
+        write(given.results, everything, machine, "PostgreSQL" if given.store else "SQLite")
 
 
-def write(folder: Path, everything: Mapping[str, Sequence[Run]], begun: str, database: str) -> None:
+def write(
+    folder: Path, everything: Mapping[str, Sequence[Run]], machine: Mapping[str, object], database: str
+) -> None:
     """Write ``history.md`` and ``history.json``."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = [
-        f"## history, {begun}",
+        f"## history, {machine['date']}",
+        "",
+        ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items() if name != "date"),
         "",
         f"100,000 invocations, 1,000,000 results of hosts, {database}; whole commands, medians (the longest).",
         "",
@@ -96,7 +102,7 @@ def write(folder: Path, everything: Mapping[str, Sequence[Run]], begun: str, dat
         lines.append(f"| `{command}` | {len(runs)} | {wall:.3f} ({worst:.3f}) | {cpu:.3f} | {memory:.0f} |")
     (folder / "history.md").write_text("\n".join(lines) + "\n")
     plain = {command: [run._asdict() for run in runs] for command, runs in everything.items()}
-    (folder / "history.json").write_text(json.dumps({"begun": begun, "commands": plain}, indent=1) + "\n")
+    (folder / "history.json").write_text(json.dumps({"machine": machine, "commands": plain}, indent=1) + "\n")
 
 
 def measure(words: Sequence[str], root: Path, environ: Mapping[str, str]) -> Run:

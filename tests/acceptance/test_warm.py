@@ -50,6 +50,19 @@ def test_five_jobs_on_the_same_hosts_log_in_once(fleet: Repository, server: Sshd
     assert fleet.left() == []
 
 
+def test_a_job_with_hosts_of_another_kind_comes_in_between(fleet: Repository, server: Sshd) -> None:
+    """Hosts of `local` have threads, and with them all hosts of the job: no strand's connection is theirs."""
+    hosts = {f"web{n}": reached(server, each) for n, each in enumerate(ADDRESSES)}
+    fleet.hosts(hosts | {"here": {"ansible_connection": "local"}})
+    remote, mixed = "name ^ (web0, web1)", "name ^ (web0, web1, here)"
+    queries = [remote, mixed, remote, mixed]
+    jobs = [job("echo hello", name=f"job {n}", query=query) for n, query in enumerate(queries)]
+    answer = fleet.run(fleet.jobs(jobs))
+    assert answer.code == 0, answer.stderr
+    assert [len(document["results"]) for document in answer.document] == [2, 3, 2, 3]
+    assert logins(server) == 4  # those of strands, those of threads
+
+
 @pytest.fixture(params=[SshProvider, ThreadedSshProvider])
 def keeper(request: pytest.FixtureRequest) -> Iterator[SshProvider]:
     provider: SshProvider = request.param()

@@ -6,6 +6,7 @@ So a connection can outlive a run: the next one on the same host need not shake 
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Final, Protocol, Self, runtime_checkable
@@ -13,7 +14,7 @@ from typing import Final, Protocol, Self, runtime_checkable
 from chargehand.connection import ConnectionSettings
 from chargehand.provider import Provider, Session, Stop, find_provider
 from chargehand.runner.descriptors import affordable
-from chargehand.strand import Hub
+from chargehand.strand import Hub, hub_here
 
 KEPT: Final = 1000
 """Connections that wait for the next run, at most; fewer when few files may be open."""
@@ -42,8 +43,10 @@ class Stage:
 
     def __init__(self, find: Callable[[str], Callable[[], Provider]] = find_provider) -> None:
         self._find = find
-        self._providers: dict[str, Provider] = {}
+        self._providers: dict[tuple[str, bool], Provider] = {}
+        self._lock = threading.Lock()
         self._keeping = True
+        self._keeps = 0
         self._works: SimpleQueue[Work | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._idle = threading.Event()
@@ -58,20 +61,12 @@ class Stage:
         self._leave()
 
     def find(self, name: str) -> Callable[[], Provider]:
-        """What gives the one provider of a name, to a run that is about to begin."""
+        """What gives the provider of a name, to a run that is about to begin."""
         if not self._idle.is_set():  # the run before left hosts behind that did not let go
             self._leave()
         factory = self._find(name)
-
-        def lend() -> Provider:
-            if name not in self._providers:
-                self._providers[name] = factory()
-            provider = self._providers[name]
-            if isinstance(provider, Keeper):
-                provider.keeps = affordable(2 * KEPT) // 2 if self._keeping else 0
-            return _Lent(provider)
-
-        return lend
+        self._keep(affordable(2 * KEPT) // 2 if self._keeping else 0)
+        return lambda: _Lent(lambda in_strand: self._provider(name, factory, in_strand))
 
     def begin_last(self) -> None:
         """No run follows the next one: nothing need be kept any more."""
@@ -96,17 +91,38 @@ class Stage:
             )
             self._thread.start()
 
+    def _provider(self, name: str, factory: Callable[[], Provider], in_strand: bool) -> Provider:
+        """The one for all strands, or for all threads: what is made for the ones never serves the others."""
+        with self._lock:
+            provider = self._providers.get((name, in_strand))
+            if provider is None:
+                provider = self._providers[name, in_strand] = factory()
+                if isinstance(provider, Keeper):
+                    provider.keeps = self._keeps
+        return provider
+
+    def _keep(self, most: int) -> None:
+        with self._lock:
+            self._keeps = most
+            for provider in self._providers.values():
+                if isinstance(provider, Keeper):
+                    provider.keeps = most
+
     def _leave(self) -> None:
         """Let go of everything; of what is still under way, without waiting for it."""
-        thread, providers = self._thread, list(self._providers.values())
-        if thread is not None:
-            self._works.put(lambda hub: _close(providers, hub))
+        of_strands, of_threads = (
+            [provider for (_, in_strand), provider in self._providers.items() if in_strand is which]
+            for which in (True, False)
+        )
+        if self._thread is not None:
+            self._works.put(partial(_close, of_strands))
             self._works.put(None)
             if self._idle.is_set():
-                thread.join(CLOSING_S)
+                self._thread.join(CLOSING_S)
         else:
-            for provider in providers:
-                provider.close()
+            of_threads += of_strands  # no strand has used them
+        for provider in of_threads:
+            provider.close()
         self._thread, self._providers, self._works = None, {}, SimpleQueue()
         self._idle = threading.Event()
         self._idle.set()
@@ -115,13 +131,13 @@ class Stage:
 class _Lent:
     """A provider that a run cannot close."""
 
-    def __init__(self, provider: Provider) -> None:
-        self.strands = provider.strands
-        self._provider = provider
+    def __init__(self, of: Callable[[bool], Provider]) -> None:
+        self._of = of
+        self.strands = of(True).strands
 
     def open(self, settings: ConnectionSettings, stop: Stop) -> Session:
         """See `Provider.open`."""
-        return self._provider.open(settings, stop)
+        return self._of(hub_here() is not None).open(settings, stop)
 
     def close(self) -> None:
         """Nothing: others use it after us."""

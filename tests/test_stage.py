@@ -1,0 +1,101 @@
+"""Runs that follow each other on one stage share what they may share, and nothing else."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from chargehand.connection import ConnectionSettings
+from chargehand.limits import Limits
+from chargehand.provider import Provider, Session, Stop
+from chargehand.runner import Runner, Stage
+from chargehand.script import RenderedScript
+from chargehand.share import TemplateInvocation
+from chargehand.strand import HUBS, hub_here
+from chargehand.testing import ScriptedProvider
+
+pytestmark = pytest.mark.skipif(not HUBS, reason="this system has no hubs")
+
+
+class Noting(ScriptedProvider):
+    """Notes what it was called from: a strand, or a thread."""
+
+    def __init__(self, *, strands: bool) -> None:
+        super().__init__(strands=strands)
+        self.keeps = -1
+        self.callers: list[bool] = []
+        self.closed_in: list[bool] = []
+
+    def open(self, settings: ConnectionSettings, stop: Stop) -> Session:
+        self.callers.append(hub_here() is not None)
+        return super().open(settings, stop)
+
+    def close(self) -> None:
+        self.closed_in.append(hub_here() is not None)
+
+
+class Play:
+    """Runs on one stage."""
+
+    def __init__(self, stage: Stage, made: dict[str, list[Noting]], folder) -> None:
+        self.stage = stage
+        self.made = made
+        self._folder = folder
+
+    def run(self, **hosts: str) -> None:
+        """Run a script on hosts, each with the name of its provider."""
+        script = RenderedScript(content=b"true\n")
+        shares = [
+            TemplateInvocation(
+                host=host, settings=ConnectionSettings(address=host, provider=name), script=script
+            )
+            for host, name in hosts.items()
+        ]
+        runner = Runner(Limits(), spool=self._folder, find_provider=self.stage.find)
+        result = runner.run(shares, self.stage)
+        assert {each.status for each in result.results} == {"succeeded"}
+
+
+@pytest.fixture
+def play(tmp_path) -> Iterator[Play]:
+    made: dict[str, list[Noting]] = {"stranded": [], "threaded": []}
+
+    def find(name: str):
+        def make() -> Provider:
+            made[name].append(Noting(strands=name == "stranded"))
+            return made[name][-1]
+
+        return make
+
+    with Stage(find) as stage:
+        yield Play(stage, made, tmp_path)
+
+
+def test_runs_that_follow_each_other_have_the_same_provider(play: Play) -> None:
+    for _ in range(3):
+        play.run(web1="stranded", web2="stranded")
+    (provider,) = play.made["stranded"]
+    assert provider.callers == [True] * 6
+    assert not provider.closed_in
+    play.stage.__exit__(None, None, None)
+    assert provider.closed_in == [True]
+
+
+def test_what_served_strands_never_serves_threads(play: Play) -> None:
+    play.run(web1="stranded")
+    play.run(web1="stranded", here="threaded")
+    play.run(web1="stranded")
+    play.run(web1="stranded", here="threaded")
+    callers = sorted(tuple(each.callers) for each in play.made["stranded"])
+    assert callers == [(False, False), (True, True)]
+    play.stage.__exit__(None, None, None)
+    for provider in play.made["stranded"]:
+        assert provider.closed_in == provider.callers[:1]
+
+
+def test_connections_are_kept_for_all_runs_but_the_last(play: Play) -> None:
+    play.run(web1="stranded")
+    (provider,) = play.made["stranded"]
+    assert provider.keeps > 0
+    play.stage.begin_last()
+    play.run(web1="stranded")
+    assert provider.keeps == 0
