@@ -89,7 +89,7 @@ def write(
         "",
         ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items() if name != "date"),
         "",
-        f"100,000 invocations, 1,000,000 results of hosts, {database}; whole commands, medians (the longest).",
+        f"100,000 invocations, 1,000,000 results of hosts, {database}; whole commands: median (longest).",
         "",
         "| command | runs | wall s | processor s | MB |",
         "| --- | ---: | ---: | ---: | ---: |",
