@@ -1,13 +1,17 @@
 /* An SSH server that costs little, so that what a client costs can be seen: a tenth of sshd's processor time.
  *
  *     cc -O2 -o cheap_server cheap_server.c -lssh
- *     cheap_server DEVICE PORT HOST_KEY CLIENT_KEY.pub
+ *     cheap_server DEVICE PORT HOST_KEY CLIENT_KEY.pub [TEXT]
  *
  * Answers every address of one network device, `lo` as a rule, so that one server is a whole fleet. One process
  * for each connection; any user name is welcome with the one key. Commands really run, by /bin/sh as whoever
  * started the server, each in a session of its own: both streams, stdin and its end, exit status or signal, and
  * flow control both ways. The stdin of a command ends when its client ends it, closes the channel or goes away.
  * There is no terminal, no forwarding and no password. A benchmark's server: never give it a network.
+ *
+ * With TEXT nothing runs: a client whose hosts are on other machines does not pay for what they do. `true` ends
+ * well at once, anything else when its stdin has ended, after it printed TEXT; and a start of Chargehand's is
+ * answered as its wrapper would, word by word, when the whole script is there.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -46,10 +50,13 @@ struct command {
 	char waiting[PIECE];
 	int left, sent; /* what of `waiting` its stdin has not taken yet */
 	bool closed;    /* by the client */
+	enum { RUNS, ENDS, WAITS_FOR_EOF, WAITS_FOR_SCRIPT, WAITS_TO_SETTLE } stage;
+	char nonce[65]; /* of a start of Chargehand's */
 };
 
 static struct command commands[CHANNELS];
 static ssh_key client_key;
+static const char *text; /* what everything prints when nothing runs */
 
 static void die(const char *what)
 {
@@ -110,9 +117,13 @@ static int start(struct command *command, char *const words[])
 	return failed ? SSH_ERROR : SSH_OK;
 }
 
+static int start_answer(struct command *command, const char *line);
+
 static int start_shell(ssh_session session, ssh_channel channel, const char *line, void *command)
 {
 	(void)session, (void)channel;
+	if (text)
+		return start_answer(command, line);
 	return start(command, (char *const[]){"/bin/sh", "-c", (char *)line, NULL});
 }
 
@@ -154,6 +165,7 @@ static ssh_channel open_channel(ssh_session session, void *unused)
 		command->in = command->out = command->err = command->exited = -1;
 		command->left = 0;
 		command->closed = false;
+		command->stage = RUNS;
 		return command->channel;
 	}
 	return NULL;
@@ -216,6 +228,92 @@ static void tell_end(struct command *command)
 	ssh_channel_close(command->channel);
 }
 
+/* ---- answers, where nothing runs ---------------------------------------------------------------- */
+
+static void say(struct command *command, const char *words, bool is_stderr)
+{
+	if (is_stderr)
+		ssh_channel_write_stderr(command->channel, words, strlen(words));
+	else
+		ssh_channel_write(command->channel, words, strlen(words));
+}
+
+/* A record of the wrapper, on both streams. */
+static void record(struct command *command, const char *words)
+{
+	char line[128];
+	snprintf(line, sizeof line, "%s %s\n", command->nonce, words);
+	say(command, line, false);
+	say(command, line, true);
+}
+
+static void end_well(struct command *command)
+{
+	command->stage = RUNS; /* nothing more is answered */
+	ssh_channel_request_send_exit_status(command->channel, 0);
+	ssh_channel_send_eof(command->channel);
+	ssh_channel_close(command->channel);
+}
+
+static int start_answer(struct command *command, const char *line)
+{
+	char left[65], right[65], ready[160];
+	const char *marks = strstr(line, "' chargehand ");
+	command->stage = WAITS_FOR_EOF;
+	if (marks && sscanf(marks, "' chargehand %64s %64s", left, right) == 2) {
+		command->stage = WAITS_FOR_SCRIPT;
+		snprintf(ready, sizeof ready, "%s%s READY\n", left, right);
+		say(command, ready, true);
+	} else if (!strcmp(line, "true")) {
+		command->stage = ENDS; /* after the request was granted */
+	}
+	return SSH_OK;
+}
+
+/* Whether the wrapper's line, the script and the line after it are there. */
+static bool has_script(struct command *command)
+{
+	char last[80];
+	command->waiting[command->left] = 0;
+	char *nonce = strstr(command->waiting, " nonce=");
+	if (!nonce || sscanf(nonce, " nonce=%64[0-9a-f]", command->nonce) != 1)
+		return false;
+	int size = snprintf(last, sizeof last, "%s\n", command->nonce);
+	return command->left >= size && !strcmp(command->waiting + command->left - size, last);
+}
+
+static void answer(struct command *command)
+{
+	if (command->stage == ENDS) {
+		end_well(command);
+		return;
+	}
+	int room = command->stage == WAITS_FOR_EOF ? PIECE : PIECE - 1 - command->left;
+	char *free_room = command->waiting + (command->stage == WAITS_FOR_EOF ? 0 : command->left);
+	int size = ssh_channel_read_nonblocking(command->channel, free_room, room, 0);
+	bool ended = size <= 0 && (ssh_channel_is_eof(command->channel) || command->closed);
+	if (size > 0 && command->stage != WAITS_FOR_EOF)
+		command->left += size;
+	if (command->stage == WAITS_FOR_EOF && ended) {
+		say(command, text, false);
+		end_well(command);
+	} else if (command->stage == WAITS_FOR_SCRIPT && size > 0 && has_script(command)) {
+		command->left = 0;
+		command->stage = WAITS_TO_SETTLE;
+		record(command, "START");
+		if (!strstr(command->waiting, "\ntrue"))
+			say(command, text, false);
+		record(command, "END 0 -");
+	} else if (command->stage == WAITS_TO_SETTLE && command->left && strchr(command->waiting, '\n')) {
+		char gone[80];
+		snprintf(gone, sizeof gone, "%s GONE\n", command->nonce);
+		say(command, gone, false);
+		end_well(command);
+	} else if (ended) {
+		end_well(command);
+	}
+}
+
 /* A channel that both sides have closed, and whose command is gone or on its own. */
 static void forget(struct command *command)
 {
@@ -273,6 +371,8 @@ static void serve(ssh_session session)
 		for (struct command *command = commands; command < commands + CHANNELS; command++) {
 			if (!command->channel)
 				continue;
+			if (command->stage != RUNS)
+				answer(command);
 			if (command->pid) {
 				feed(command);
 				if (ready(polled, count, command->out))
@@ -321,10 +421,11 @@ static int listen_on(const char *device, int port)
 
 int main(int count, char **words)
 {
-	if (count != 5) {
-		fprintf(stderr, "usage: %s DEVICE PORT HOST_KEY CLIENT_KEY.pub\n", words[0]);
+	if (count != 5 && count != 6) {
+		fprintf(stderr, "usage: %s DEVICE PORT HOST_KEY CLIENT_KEY.pub [TEXT]\n", words[0]);
 		return 2;
 	}
+	text = words[5];
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	ssh_init();
 	ssh_key host_key;

@@ -95,6 +95,12 @@ class Task:
         path.write_text(json.dumps(wish))
 
 
+def script_output() -> str:
+    """What `SCRIPT` prints here."""
+    name = Path("/etc/hostname").read_text().strip()
+    return f"hello from {name}\nline 1\nline 2\nline 3\n"
+
+
 def true_task(fleet: Fleet, level: int) -> Task:
     """The least that can be run."""
     return Task(fleet=fleet, level=level)
@@ -102,8 +108,7 @@ def true_task(fleet: Fleet, level: int) -> Task:
 
 def script_task(fleet: Fleet, level: int) -> Task:
     """Five lines over stdin."""
-    name = Path("/etc/hostname").read_text().strip()
-    expected = f"hello from {name}\nline 1\nline 2\nline 3\n"
+    expected = script_output()
     return Task(
         fleet=fleet,
         level=level,

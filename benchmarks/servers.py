@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.fleet import USER, Fleet
+from benchmarks.fleet import USER, Fleet, script_output
 
 FOLDER = Path(__file__).parent
 ANSWER_S = 10.0
@@ -26,7 +26,12 @@ def compile_program(source: str, folder: Path, *libraries: str) -> Path:
 
 @contextmanager
 def cheap_server(
-    fleet: Fleet, *, device: str = "lo", there: Sequence[str] = (), here: Sequence[str] = ()
+    fleet: Fleet,
+    *,
+    device: str = "lo",
+    there: Sequence[str] = (),
+    here: Sequence[str] = (),
+    text: str | None = None,
 ) -> Iterator[None]:
     """Answer on all addresses of a device with `cheap_server.c`.
 
@@ -35,9 +40,11 @@ def cheap_server(
         device: The network device.
         there: Words before the command, such as those that enter a network namespace.
         here: Such words for clients.
+        text: What hosts print, where nothing is to run on them.
     """
     program = compile_program("cheap_server.c", fleet.folder, "ssh")
     words = [str(program), device, str(fleet.port), str(fleet.host_key), f"{fleet.key}.pub"]
+    words += [] if text is None else [text]
     with _running([*there, *words], fleet, here):
         yield
 
@@ -74,7 +81,14 @@ def sshd(
         yield
 
 
-SERVERS = {"cheap": cheap_server, "sshd": sshd}
+@contextmanager
+def answering_server(fleet: Fleet) -> Iterator[None]:
+    """The cheap server where nothing runs: it prints what `SCRIPT` does, and ends well."""
+    with cheap_server(fleet, text=script_output()):
+        yield
+
+
+SERVERS = {"cheap": cheap_server, "answering": answering_server, "sshd": sshd}
 
 
 def free_port() -> int:
