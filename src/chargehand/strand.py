@@ -17,7 +17,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
 from itertools import count
 from types import TracebackType
 from typing import Final, TypeVar
@@ -210,7 +209,6 @@ class Signal(threading.Event):
     """An event that threads and strands may wait for."""
 
     def __init__(self) -> None:  # nothing of the original is used
-        self._lock = threading.Lock()
         self._waiting: list[tuple[Strand | _Gate, int]] = []
         self._set = False
 
@@ -223,10 +221,12 @@ class Signal(threading.Event):
 
     def set(self) -> None:
         """Let everybody go on who waits."""
-        with self._lock:
-            self._set = True
-            waiting, self._waiting = self._waiting, []
-        for sleeper, wait in waiting:
+        self._set = True
+        while self._waiting:
+            try:
+                sleeper, wait = self._waiting.pop(0)
+            except IndexError:  # another thread was faster
+                return
             sleeper.wake(wait)
 
     def clear(self) -> None:
@@ -240,15 +240,22 @@ class Signal(threading.Event):
         current = getcurrent()
         sleeper = current if isinstance(current, Strand) else _Gate()
         entry = (sleeper, sleeper.waits)
-        with self._lock:
-            if self.is_set():  # by another thread, since we looked
-                return True
-            self._waiting.append(entry)
+        self._waiting.append(entry)
+        # Set by another thread since we looked: then either our entry is still there, or we are woken.
+        if self.is_set() and self._withdraw(entry):
+            return True
         if sleeper.pause(timeout):
             return True
-        with self._lock, suppress(ValueError):
-            self._waiting.remove(entry)
+        self._withdraw(entry)
         return self._set
+
+    def _withdraw(self, entry: tuple[Strand | _Gate, int]) -> bool:
+        """Wait no longer; False when somebody is about to wake us."""
+        try:
+            self._waiting.remove(entry)
+        except ValueError:
+            return False
+        return True
 
 
 class Condition:

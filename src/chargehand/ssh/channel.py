@@ -2,52 +2,32 @@
 
 import time
 
-import paramiko
 from paramiko.ssh_exception import ChannelException, SSHException
 
 from chargehand.provider import NotStarted
-from chargehand.ssh.line import Room
+from chargehand.ssh.command import Command
 from chargehand.ssh.link import Link
 from chargehand.start.channel import ConnectionLost, Received
-from chargehand.strand import Signal
 
-READ_BYTES = 1 << 18
 UNANSWERED = 3
-
-
-class _Stir(Signal):
-    """Wakes the reader. paramiko would clear it whenever one of the two streams is empty; only we may."""
-
-    def clear(self) -> None:
-        """Nothing."""
-
-    def reset(self) -> None:
-        """What `clear` does elsewhere."""
-        super().clear()
 
 
 class SshChannel:
     """One running command. Used by one thread, except for `wake`."""
 
-    def __init__(self, channel: paramiko.Channel, link: Link, keepalive_s: float) -> None:
-        self._channel = channel
+    def __init__(self, command: Command, link: Link, keepalive_s: float) -> None:
+        self._command = command
         self._link = link
         self._keepalive_s = keepalive_s
         self._asked_at = 0.0
         self._unanswered = 0
         self._woken = False
-        self._stir = _Stir()
-        channel.settimeout(0.0)
-        channel.out_buffer_cv = Room(channel.lock, self._stir)
-        for stream in (channel.in_buffer, channel.in_stderr_buffer):
-            stream.set_event(self._stir)
+        self._stir = command.stir
 
     def send(self, chunk: bytes) -> int:
         """See `chargehand.start.channel.Channel`."""
         try:
-            return self._channel.send(chunk)
-        except TimeoutError:
-            return 0
+            return self._command.send(chunk)
         except (OSError, SSHException, EOFError) as error:
             if self._link.alive:
                 return len(chunk)
@@ -63,13 +43,13 @@ class SshChannel:
                 self._woken = False
                 return Received()
             # Asked first: once it ended nothing more comes, so an empty look after it is the last.
-            ended = self._channel.closed or self._channel.eof_received
+            ended = self._command.ended
             stdout, stderr = self._look()
             if stdout or stderr:
                 return Received(stdout, stderr)
             if ended:
                 return self._end()
-            if room and self._channel.send_ready():
+            if room and self._command.has_room:
                 return Received()
             now = time.monotonic()
             left_s = self._keep_alive(now)
@@ -87,22 +67,19 @@ class SshChannel:
     def close(self) -> None:
         """See `chargehand.start.channel.Channel`."""
         try:
-            self._channel.close()
+            self._command.close()
         except (OSError, SSHException, EOFError):
             return  # the connection is gone, and the channel with it
 
     def _look(self) -> tuple[bytes, bytes]:
         """What lies ready; taking it is what opens the window again."""
-        channel = self._channel
         try:
-            stdout = channel.recv(READ_BYTES) if channel.recv_ready() else b""
-            stderr = channel.recv_stderr(READ_BYTES) if channel.recv_stderr_ready() else b""
+            return self._command.take()
         except (OSError, SSHException, EOFError) as error:
             raise self._lost(error) from None
-        return stdout, stderr
 
     def _end(self) -> Received:
-        if self._channel.eof_received or self._link.alive:
+        if self._command.eof_received or self._link.alive:
             return Received(closed=True)
         raise self._lost(None)
 

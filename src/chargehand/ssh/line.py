@@ -2,17 +2,19 @@
 
 import errno
 import os
+import select
 import socket
-import threading
 from contextlib import suppress
 from typing import Protocol
 
 import paramiko
 from paramiko.ssh_exception import SSHException
 
-from chargehand.strand import Hub, Mutex, Signal, hub_here
+from chargehand.ssh.command import Room
+from chargehand.strand import HUBS, Hub, Mutex, Signal, hub_here
 
 _BEGUN = (errno.EAGAIN, errno.EINPROGRESS)
+_ENDINGS = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR if HUBS else 0
 
 
 class Line(Protocol):
@@ -97,6 +99,8 @@ class StrandLine:
         self._waiting: list[bytes] = []
         self._broken: OSError | None = None
         self._watched = False
+        self._drained = False
+        self._ends = False
         self._due = False
         self._shut = False
 
@@ -117,10 +121,15 @@ class StrandLine:
     def recv(self, size: int) -> bytes:
         """See `Line.recv`."""
         while not self._shut:
-            try:
-                return self._socket.recv(size)
-            except BlockingIOError:
-                pass
+            if not self._drained:
+                try:
+                    chunk = self._socket.recv(size)
+                except BlockingIOError:
+                    pass
+                else:
+                    # A short read took all there was, and the system tells when more comes; of an end once.
+                    self._drained = self._watched and len(chunk) < size and not self._ends
+                    return chunk
             if self._broken:
                 raise self._broken
             if not self._await_change():
@@ -131,7 +140,7 @@ class StrandLine:
         """Take all of `chunk`; see `Line.send`."""
         if self._broken:
             raise self._broken
-        self._waiting.append(bytes(chunk))
+        self._waiting.append(chunk)
         if not self._due:
             self._due = True
             self._hub.call_last(self._flush)
@@ -159,7 +168,9 @@ class StrandLine:
         self._changed.clear()
         return changed
 
-    def _change(self, _events: int) -> None:
+    def _change(self, events: int) -> None:
+        self._drained = False
+        self._ends = self._ends or bool(events & _ENDINGS)
         self._changed.set()
         if self._waiting:
             self._flush()
@@ -237,16 +248,3 @@ class ChannelLine:
             with suppress(TimeoutError):  # no room at the moment
                 while self._waiting:
                     self._waiting = self._waiting[self._channel.send(self._waiting) :]
-
-
-class Room(threading.Condition):
-    """paramiko's condition for room to send in, telling a signal too."""
-
-    def __init__(self, lock: threading.Lock, changed: Signal) -> None:
-        super().__init__(lock)
-        self._changed = changed
-
-    def notify_all(self) -> None:
-        """Wake whoever waits, by the condition or the signal."""
-        super().notify_all()
-        self._changed.set()

@@ -1,23 +1,27 @@
 """Packets: paramiko's own packet layer, with a short way for the ciphers that we ask for first.
 
 Much of what a connection costs is spent here, a few microseconds for every packet. AES-GCM seals a packet in
-one call; for it the packet is made and read here, and paramiko's class keeps the counts and takes every other
-cipher. The names that begin with ``_Packetizer__`` are its own.
+one call; for it, and before there is any cipher, packets are made and read here. paramiko's class keeps the
+counts and takes every other cipher. The names that begin with ``_Packetizer__`` are its own.
 """
 
 import os
 import struct
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from cryptography.exceptions import InvalidTag
+from paramiko.common import MSG_CHANNEL_WINDOW_ADJUST
 from paramiko.message import Message
-from paramiko.packet import Packetizer
+from paramiko.packet import NeedRekeyException, Packetizer
 from paramiko.ssh_exception import SSHException
 
+from chargehand.ssh.message import Received
 from chargehand.ssh.wire import Wire
 
 MAX_PACKET_BYTES: Final = 1 << 20
 _BLOCK: Final = 16
+_PLAIN_BLOCK: Final = 8
 _TAG: Final = 16
 _LENGTH: Final = struct.Struct(">I")
 _NONCE: Final = struct.Struct(">4sQ")
@@ -35,6 +39,10 @@ class _Engine(Protocol):
 
 class _Seal:
     """An engine and its nonce, which counts the packets (RFC 5647 section 7.1)."""
+
+    block_bytes = _BLOCK
+    unsealed_bytes = 4
+    tag_bytes = _TAG
 
     def __init__(self, engine: _Engine, nonce: bytes) -> None:
         self._engine = engine
@@ -56,6 +64,20 @@ class _Seal:
         return nonce
 
 
+class _Plain:
+    """What packets go in before there are keys."""
+
+    block_bytes = _PLAIN_BLOCK
+    unsealed_bytes = 0
+    tag_bytes = 0
+
+    def close(self, packet: bytes, _length: bytes) -> bytes:
+        return packet
+
+    def open(self, packet: bytes, _length: bytes) -> bytes:
+        return packet
+
+
 class PlainPackets(Packetizer):
     """paramiko's, without the thread that times the handshake: its deadline is kept by who waits for it."""
 
@@ -64,8 +86,15 @@ class PlainPackets(Packetizer):
 
 
 class Packets(PlainPackets):
-    """The packets of one connection, both ways."""
+    """The packets of one connection, both ways.
 
+    Args:
+        wire: The bytes below.
+        take: Takes a message of a channel, its type and the bytes after that; False when it is not for us.
+    """
+
+    _Packetizer__closed: bool
+    _Packetizer__need_rekey: bool
     _Packetizer__remainder: bytes
     _Packetizer__write_lock: Any
     _Packetizer__sequence_number_in: int
@@ -75,11 +104,12 @@ class Packets(PlainPackets):
     _Packetizer__received_bytes: int
     _Packetizer__received_packets: int
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, take: Callable[[int, bytes], bool]) -> None:
         super().__init__(wire)  # type: ignore[arg-type]  # what it uses of a socket
         self._wire = wire
-        self._seal_out: _Seal | None = None
-        self._seal_in: _Seal | None = None
+        self._take = take
+        self._seal_out: _Seal | _Plain | None = _Plain()
+        self._seal_in: _Seal | _Plain | None = _Plain()
         self._overdue_bytes = 0
 
     def set_outbound_cipher(self, block_engine: Any, *words: Any, **named: Any) -> None:  # noqa: ANN401 - passed on
@@ -100,18 +130,21 @@ class Packets(PlainPackets):
 
     def send_message(self, data: Message) -> None:
         """Send one message."""
+        self.send(data.asbytes())
+
+    def send(self, payload: bytes) -> None:
+        """Send one message; raises EOFError when the connection has ended."""
         seal = self._seal_out
         if seal is None:
-            super().send_message(data)
+            super().send_message(Message(payload))
             return
-        payload = data.asbytes()
-        padding = 3 + _BLOCK - (len(payload) + 4) % _BLOCK
+        padding = 3 + seal.block_bytes - (len(payload) + 8 - seal.unsealed_bytes) % seal.block_bytes
         length = _LENGTH.pack(1 + len(payload) + padding)
         packet = b"%c%b%b" % (padding, payload, os.urandom(padding))
         with self._Packetizer__write_lock:
             sealed = length + seal.close(packet, length)
-            self._Packetizer__sequence_number_out = self._Packetizer__sequence_number_out + 1 & 0xFFFFFFFF
-            self.write_all(sealed)
+            self._Packetizer__sequence_number_out = self._count_on(self._Packetizer__sequence_number_out)
+            self._write(sealed)
             self._Packetizer__sent_bytes += len(sealed)
             self._Packetizer__sent_packets += 1
             if (
@@ -120,36 +153,65 @@ class Packets(PlainPackets):
             ):
                 self._wear_out()
 
+    def _write(self, sealed: bytes) -> None:
+        try:
+            sent = self._wire.send(sealed)
+        except TimeoutError:
+            sent = 0
+        except OSError:
+            raise EOFError from None
+        if sent < len(sealed):
+            self.write_all(sealed[sent:])
+
     def read_message(self) -> tuple[int, Message]:
-        """Read one message; its type, and the rest of it.
+        """Read the next message that nobody else takes; its type, and the rest of it.
 
         Raises:
             SSHException: It is no packet of this connection.
             EOFError: The connection has ended.
+            NeedRekeyException: New keys are to be asked for.
         """
-        seal = self._seal_in
-        if seal is None:
-            read: tuple[int, Message] = super().read_message()
-            return read
-        length = self.read_all(4, check_rekey=True)
+        while not self._Packetizer__closed:
+            seal = self._seal_in
+            if seal is None:
+                read: tuple[int, Message] = super().read_message()
+                return read
+            kind, body, number = self._read(seal)
+            if kind < MSG_CHANNEL_WINDOW_ADJUST or not self._take(kind, body):
+                message = Received(body)
+                message.seqno = number
+                return kind, message
+            if self._Packetizer__need_rekey:
+                raise NeedRekeyException
+        raise EOFError
+
+    def _read(self, seal: _Seal | _Plain) -> tuple[int, bytes, int]:
+        """The type of the next message, its bytes after that, and its number."""
+        whole = b"" if self._Packetizer__remainder else self._wire.take_packet(seal.tag_bytes)
+        length = whole[:4] or self.read_all(4, check_rekey=True)
         size = _LENGTH.unpack(length)[0]
-        if not 0 < size <= MAX_PACKET_BYTES or size % _BLOCK:
+        if not 0 < size <= MAX_PACKET_BYTES or (size + 4 - seal.unsealed_bytes) % seal.block_bytes:
             raise SSHException("Invalid packet blocking")
-        packet = seal.open(self.read_all(size + _TAG), length)
-        message = Message(packet[2 : size - packet[0]])
-        message.seqno = self._Packetizer__sequence_number_in
-        self._Packetizer__sequence_number_in = message.seqno + 1 & 0xFFFFFFFF
-        self._Packetizer__received_bytes += size + _TAG + 4
+        packet = seal.open(whole[4:] or self.read_all(size + seal.tag_bytes), length)
+        number = self._Packetizer__sequence_number_in
+        self._Packetizer__sequence_number_in = self._count_on(number)
+        self._Packetizer__received_bytes += size + seal.tag_bytes + 4
         self._Packetizer__received_packets += 1
         if (
             self._Packetizer__received_bytes >= self.REKEY_BYTES
             or self._Packetizer__received_packets >= self.REKEY_PACKETS
         ):
             self._wear_out()
-            self._overdue_bytes += size + _TAG + 4
+            self._overdue_bytes += size + seal.tag_bytes + 4
             if self._overdue_bytes >= self.REKEY_BYTES_OVERFLOW_MAX:
                 raise SSHException("Remote transport is ignoring rekey requests")
-        return packet[1], message
+        return packet[1], packet[2 : size - packet[0]], number
+
+    def _count_on(self, number: int) -> int:
+        following = number + 1 & 0xFFFFFFFF
+        if not (following or self._initial_kex_done):  # type: ignore[attr-defined]  # not in its stubs
+            raise SSHException("Sequence number rolled over during initial kex!")
+        return following
 
     def _wear_out(self) -> None:
         """Ask for new keys, once, when these have served long enough."""

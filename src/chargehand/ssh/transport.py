@@ -10,23 +10,28 @@ in threads and strands.
 
 import logging
 import os
+import struct
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import paramiko
 from paramiko.agent import AgentKey
 from paramiko.auth_handler import AuthHandler
 from paramiko.common import (
+    MSG_CHANNEL_FAILURE,
     cMSG_CHANNEL_CLOSE,
     cMSG_CHANNEL_OPEN,
-    cMSG_CHANNEL_REQUEST,
     cMSG_GLOBAL_REQUEST,
     cMSG_KEXINIT,
+    cMSG_SERVICE_REQUEST,
+    cMSG_USERAUTH_REQUEST,
 )
 from paramiko.message import Message
 from paramiko.ssh_exception import SSHException
+from paramiko.util import asbytes
 
 from chargehand.ssh.agreement import (
     AGREEMENTS,
@@ -37,6 +42,9 @@ from chargehand.ssh.agreement import (
     compose_offer,
     find_mismatch,
 )
+from chargehand.ssh.command import Command, StrandCommand, ThreadCommand, requests
+from chargehand.ssh.exchange import EXCHANGES
+from chargehand.ssh.message import mpint, text
 from chargehand.ssh.packets import Packets, PlainPackets
 from chargehand.ssh.wire import Wire
 from chargehand.strand import Mutex, Signal, begin, hub_here
@@ -44,10 +52,14 @@ from chargehand.strand import Mutex, Signal, begin, hub_here
 log = logging.getLogger(__name__)
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # else its errors go to stderr
 
-# Terminal modes (RFC 4254 section 8): what we send is not echoed, and lines end as the program ended them.
-TERMINAL_MODES = b"\x35\0\0\0\0" + b"\x48\0\0\0\0" + b"\0"
-
+_NUMBER = struct.Struct(">I")
+_THREE = struct.Struct(">III")
+_LOGIN_SERVICE = cMSG_SERVICE_REQUEST + text("ssh-userauth")
+_BY_KEY = text("ssh-connection") + text("publickey") + b"\1"
+_KEEPALIVE = cMSG_GLOBAL_REQUEST + text("keepalive@openssh.com") + b"\1"
 _Handler = Callable[[str, str, list[tuple[str, bool]]], list[str]]
+_AnyChannel = paramiko.Channel | StrandCommand
+_C = TypeVar("_C", bound=_AnyChannel)
 _OTHER_CIPHERS = ("aes128-ctr", "aes192-ctr", "aes256-ctr")
 
 
@@ -64,9 +76,16 @@ class SshTransport(paramiko.Transport):
     preferred_kex = paramiko.Transport._preferred_kex  # type: ignore[attr-defined]  # noqa: SLF001 - its defaults
     preferred_macs = paramiko.Transport._preferred_macs  # type: ignore[attr-defined]  # noqa: SLF001 - its defaults
     preferred_compression = ("none",)
+    active: bool
+    packetizer: Packets | PlainPackets
+    _expected_packet: tuple[int, ...]
+    _kex_info = paramiko.Transport._kex_info | EXCHANGES  # type: ignore[attr-defined]  # noqa: SLF001 - its table
 
     def __init__(self, wire: Wire, *, title: str, host_key_algorithms: Sequence[str]) -> None:
-        layer = PlainPackets if hub_here() is None else Packets
+        self._in_strands = hub_here() is not None
+        self._commands: dict[int, StrandCommand] = {}
+        self._postponed: list[bytes] = []
+        layer = partial(Packets, take=self._take) if self._in_strands else PlainPackets
         super().__init__(wire, packetizer_class=layer)  # type: ignore[arg-type]  # what it uses of a socket
         self.name = f"chargehand-ssh {title}"
         self.farewell = ""
@@ -91,24 +110,37 @@ class SshTransport(paramiko.Transport):
 
     def ask_for_reply(self) -> None:
         """Send a request that every server answers, if only with a refusal; do not wait for it."""
-        message = Message()
-        message.add_byte(cMSG_GLOBAL_REQUEST)
-        message.add_string("keepalive@openssh.com")
-        message.add_boolean(True)
-        self._send_user_message(message)  # type: ignore[attr-defined]  # not in its stubs
+        self._send_user_message(Message(_KEEPALIVE))
 
-    def _start_command(self, channel: paramiko.Channel, request: str, *, pty: bool) -> None:
-        """Ask for a command, and a terminal first, without waiting: a refusal closes the channel."""
-        if pty:
-            terminal = _channel_request(channel, "pty-req")
-            terminal.add_string("dumb")
-            for size in (80, 24, 0, 0):
-                terminal.add_int(size)
-            terminal.add_string(TERMINAL_MODES)
-            self._send_user_message(terminal)  # type: ignore[attr-defined]  # not in its stubs
-        command = _channel_request(channel, "exec")
-        command.add_string(request)
-        self._send_user_message(command)  # type: ignore[attr-defined]  # not in its stubs
+    def send_payload(self, payload: bytes) -> None:
+        """Send a message of a channel; while keys are exchanged, after that. Called in strands."""
+        if not self.active:
+            return
+        if self.clear_to_send.is_set():
+            self._send_message(Message(payload))  # type: ignore[attr-defined]  # not in its stubs
+        else:
+            self._postponed.append(payload)
+
+    def _take(self, kind: int, body: bytes) -> bool:
+        """Take a message of a command's channel; False when it is for paramiko."""
+        if kind > MSG_CHANNEL_FAILURE or len(body) < _NUMBER.size or self._expected_packet:
+            return False
+        command = self._commands.get(_NUMBER.unpack_from(body)[0])
+        if command is None:
+            return False
+        command.hear(kind, body[_NUMBER.size :])
+        return True
+
+    def _unlink_channel(self, chanid: int) -> None:
+        super()._unlink_channel(chanid)  # type: ignore[misc]  # not in its stubs
+        self._commands.pop(chanid, None)
+
+    def _send_user_message(self, data: Message) -> None:
+        """Send a message when no keys are exchanged; paramiko looks ten times a second whether they are."""
+        if self._in_strands and self.active and self.clear_to_send.is_set():
+            self.packetizer.send_message(data)
+        else:
+            super()._send_user_message(data)  # type: ignore[misc]  # not in its stubs
 
     def start_client(self, event: object = None, timeout: float | None = None) -> None:  # noqa: ARG002 - nobody gives one
         """Exchange keys; return also when there was no time for it, as paramiko does."""
@@ -136,7 +168,7 @@ class SshTransport(paramiko.Transport):
         """Let `handler` answer what the host asks; the methods that must follow, none when that was all."""
         return self._log_in(lambda auth, answer: auth.auth_interactive(username, handler, answer, submethods))
 
-    def open_command(self, request: str, *, pty: bool, timeout_s: float) -> paramiko.Channel:
+    def open_command(self, request: str, *, pty: bool, timeout_s: float) -> Command:
         """Open a channel and ask for a command on it.
 
         OpenSSH is asked at once, without waiting for the channel, which on a new connection is its number 0.
@@ -146,19 +178,24 @@ class SshTransport(paramiko.Transport):
             ChannelException: The host opens no channel.
         """
         ahead = self.takes_messages_ahead and not self.channels_seen
-        channel, answer = self._ask_for_channel("session", None)
+        make = self._command if self._in_strands else self._orderly
+        channel, answer = self._ask("session", b"", make)
         if ahead:
             self._start_command(channel, request, pty=pty)
         self._await_channel(channel, answer, timeout_s)
         if not ahead:
             self._start_command(channel, request, pty=pty)
-        return channel
+        return channel if isinstance(channel, StrandCommand) else ThreadCommand(channel)
 
     def open_orderly(
         self, kind: str, *, target: tuple[str, int] | None = None, timeout_s: float
     ) -> paramiko.Channel:
         """Open a channel that may be closed by one thread while another sends; raises as `open_command`."""
-        channel, answer = self._ask_for_channel(kind, target)
+        rest = b""
+        if target:
+            for address, port in (target, ("127.0.0.1", 0)):
+                rest += text(address) + _NUMBER.pack(port)
+        channel, answer = self._ask(kind, rest, self._orderly)
         self._await_channel(channel, answer, timeout_s)
         return channel
 
@@ -189,24 +226,37 @@ class SshTransport(paramiko.Transport):
         ask(handler, answer)
         return handler.wait_for_response(answer)
 
-    def _ask_for_channel(
-        self, kind: str, target: tuple[str, int] | None
-    ) -> tuple[paramiko.Channel, threading.Event]:
+    def _start_command(self, channel: _AnyChannel, line: str, *, pty: bool) -> None:
+        """Ask for a command, and a terminal first, without waiting: a refusal closes the channel."""
+        for payload in requests(channel.remote_chanid, line, pty=pty):
+            self._send_user_message(Message(payload))
+
+    def _command(self, number: int) -> StrandCommand:
+        command = self._commands[number] = StrandCommand(self, number, self.default_window_size)
+        return command
+
+    def _orderly(self, number: int) -> paramiko.Channel:
+        channel = _Channel(number)
+        channel._set_transport(_Orderly(self))  # type: ignore[attr-defined]  # noqa: SLF001 - as `open_channel` does
+        channel._set_window(self.default_window_size, self.default_max_packet_size)  # type: ignore[attr-defined]  # noqa: SLF001
+        return channel
+
+    def _ask(self, kind: str, rest: bytes, make: Callable[[int], _C]) -> tuple[_C, Signal]:
+        """Ask for a channel."""
         if not self.is_active():
             raise SSHException("SSH session not active")
         answer = Signal()
         with self.lock:
             number = self._next_channel()  # type: ignore[attr-defined]  # not in its stubs
-            channel = _Channel(number)
+            channel = make(number)
             self._channels.put(number, channel)  # type: ignore[attr-defined]  # not in its stubs
             self.channel_events[number] = answer
             self.channels_seen[number] = True
-        channel._set_transport(_Orderly(self))  # type: ignore[attr-defined]  # noqa: SLF001 - as `open_channel` does
-        channel._set_window(self.default_window_size, self.default_max_packet_size)  # type: ignore[attr-defined]  # noqa: SLF001
-        self._send_user_message(self._opening(kind, channel, target))  # type: ignore[attr-defined]  # not in its stubs
+        sizes = _THREE.pack(number, self.default_window_size, self.default_max_packet_size)
+        self._send_user_message(Message(cMSG_CHANNEL_OPEN + text(kind) + sizes + rest))
         return channel, answer
 
-    def _await_channel(self, channel: paramiko.Channel, answer: threading.Event, timeout_s: float) -> None:
+    def _await_channel(self, channel: _AnyChannel, answer: Signal, timeout_s: float) -> None:
         answered = answer.wait(timeout_s)
         if channel.active:  # and perhaps over by now, with all that was printed still to be read
             return
@@ -218,18 +268,6 @@ class SshTransport(paramiko.Transport):
             self.run()
         finally:
             self._over.set()
-
-    def _opening(self, kind: str, channel: paramiko.Channel, target: tuple[str, int] | None) -> Message:
-        message = Message()
-        message.add_byte(cMSG_CHANNEL_OPEN)
-        message.add_string(kind)
-        for number in (channel.chanid, self.default_window_size, self.default_max_packet_size):
-            message.add_int(number)
-        if target:
-            for address, port in (target, ("127.0.0.1", 0)):
-                message.add_string(address)
-                message.add_int(port)
-        return message
 
     def _log(self, level: int, msg: object, *args: object) -> None:  # noqa: ARG002 - its levels are not ours
         if log.isEnabledFor(logging.DEBUG):
@@ -282,9 +320,7 @@ class SshTransport(paramiko.Transport):
 
     def _set_K_H(self, k: int | bytes, h: bytes) -> None:  # noqa: N802 - paramiko's name
         super()._set_K_H(k, h)  # type: ignore[misc]  # not in its stubs
-        secret = Message()
-        secret.add_mpint(k) if isinstance(k, int) else secret.add_string(k)
-        self._secret = secret.asbytes() + h
+        self._secret = (mpint(k) if isinstance(k, int) else text(k)) + h
 
     def _compute_key(self, id: str, nbytes: int) -> bytes:
         """One of six keys (RFC 4253 section 7.2), of a secret that is put into bytes once."""
@@ -297,6 +333,9 @@ class SshTransport(paramiko.Transport):
     def _parse_newkeys(self, m: Message) -> None:
         super()._parse_newkeys(m)  # type: ignore[misc]  # not in its stubs
         self._secret = b""
+        postponed, self._postponed = self._postponed, []
+        for payload in postponed:
+            self.send_payload(payload)
 
     def _really_parse_kex_init(self, m: Message, ignore_first_byte: bool = False) -> dict[str, Any]:
         parsed: dict[str, Any] = super()._really_parse_kex_init(m, ignore_first_byte)  # type: ignore[misc]  # not in its stubs
@@ -325,22 +364,32 @@ class _Login(AuthHandler):
     OpenSSH gets the attempt along with the request for the service, which it always grants.
     """
 
+    transport: SshTransport
+    private_key: Any
     _ahead = False
 
     def _request_auth(self) -> None:
-        bears = isinstance(self.transport, SshTransport) and self.transport.takes_messages_ahead
         # An agent may wait for a person to sign, and paramiko holds a lock here.
-        self._ahead = bears and not isinstance(self.private_key, AgentKey)
-        super()._request_auth()  # type: ignore[misc]  # not in its stubs
+        self._ahead = self.transport.takes_messages_ahead and not isinstance(self.private_key, AgentKey)
+        self.transport._send_message(Message(_LOGIN_SERVICE))  # type: ignore[attr-defined]  # noqa: SLF001
         if self._ahead:
-            granted = Message()
-            granted.add_string("ssh-userauth")
-            granted.rewind()
-            super()._parse_service_accept(granted)  # type: ignore[misc]  # not in its stubs
+            self._show()
 
     def _parse_service_accept(self, m: Message) -> None:
         if not self._ahead:
-            super()._parse_service_accept(m)  # type: ignore[misc]  # not in its stubs
+            self._show(m)
+
+    def _show(self, granted: Message | None = None) -> None:
+        """Say who we are, and prove it."""
+        if self.auth_method != "publickey":
+            super()._parse_service_accept(granted or Message(text("ssh-userauth")))  # type: ignore[misc]  # not in its stubs
+            return
+        kind, blob = self._get_key_type_and_bits(self.private_key)  # type: ignore[attr-defined]  # not in its stubs
+        algorithm = self._finalize_pubkey_algorithm(kind)  # type: ignore[attr-defined]  # not in its stubs
+        asked = cMSG_USERAUTH_REQUEST + text(self.username or "") + _BY_KEY
+        asked += text(algorithm) + text(asbytes(blob))
+        signed = self.private_key.sign_ssh_data(text(self.transport.session_id or b"") + asked, algorithm)
+        self.transport._send_message(Message(asked + text(asbytes(signed))))  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 class _Answer(Signal):
@@ -377,12 +426,3 @@ class _Orderly:
                 return
             self._closed = message.asbytes()[:1] == cMSG_CHANNEL_CLOSE
             self._transport._send_user_message(message)  # type: ignore[attr-defined]  # noqa: SLF001 - in its place
-
-
-def _channel_request(channel: paramiko.Channel, kind: str) -> Message:
-    message = Message()
-    message.add_byte(cMSG_CHANNEL_REQUEST)
-    message.add_int(channel.remote_chanid)
-    message.add_string(kind)
-    message.add_boolean(True)
-    return message

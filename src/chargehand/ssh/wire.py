@@ -5,14 +5,18 @@ a second; a Wire reads ahead and lets an idle connection sleep.
 """
 
 import errno
+import struct
 import time
 from collections.abc import Callable
 
 from chargehand.ssh.line import Line
+from chargehand.strand import hub_here
 
 READ_BYTES = 1 << 16
 IDLE_S = 5.0
+"""How long paramiko's thread waits at most before it looks whether it is to end."""
 GREETING_BYTES = 1 << 14
+_LENGTH = struct.Struct(">I")
 
 
 class Wire:
@@ -42,7 +46,7 @@ class Wire:
         self.trouble = ""
         self.heard_at = time.monotonic()
         self._closed = False  # paramiko asks a socket for it
-        line.settimeout(IDLE_S)
+        line.settimeout(IDLE_S if hub_here() is None else None)  # a strand is woken
 
     def settimeout(self, seconds: float | None) -> None:
         """Nothing: how long a wait may last is decided here."""
@@ -65,6 +69,17 @@ class Wire:
             return b""
         start, self._at = self._at, end
         return self._ahead[start:end]
+
+    def take_packet(self, tag_bytes: int) -> bytes:
+        """A packet of SSH if all of it was read already, else nothing: its length, as much, and a tag."""
+        start, ahead = self._at, self._ahead
+        if len(ahead) - start < _LENGTH.size:
+            return b""
+        end = start + _LENGTH.size + _LENGTH.unpack_from(ahead, start)[0] + tag_bytes
+        if end > len(ahead):
+            return b""
+        self._at = end
+        return ahead[start:end]
 
     def send(self, chunk: bytes) -> int:
         """Take the beginning of `chunk`.
