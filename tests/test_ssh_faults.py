@@ -518,9 +518,9 @@ def test_keys_are_exchanged_anew_in_the_middle_of_a_big_output(provider: SshProv
 def test_a_reader_that_does_not_read_makes_the_host_wait(provider: SshProvider, sshd: Sshd) -> None:
     session = provider.open(sshd.settings(), Stop())
     channel = session.start("exec head -c 50000000 /dev/zero", pty=False)
-    wait_until(lambda: len(channel._channel.in_buffer) > 1_000_000)
+    wait_until(lambda: channel._command.waiting_bytes > 1_000_000)
     held = -1
-    while held != (held := len(channel._channel.in_buffer)):
+    while held != (held := channel._command.waiting_bytes):
         time.sleep(0.2)
     assert held <= 2_200_000
     received = 0

@@ -38,6 +38,8 @@ class Mask:
 
     def text(self, text: str) -> str:
         """A whole text, masked; the stream is not touched."""
+        if not (text and self._forms):
+            return text
         mask = Mask(())
         mask._forms = self._forms
         content = text.encode("utf-8", "surrogateescape")
@@ -51,6 +53,8 @@ class Mask:
 
     def flush(self) -> bytes:
         """What was held back, now that the stream is at its end."""
+        if not self._held:
+            return b""
         return self._show(self._held, hold=False)
 
     def _show(self, stream: bytes, *, hold: bool) -> bytes:

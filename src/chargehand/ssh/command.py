@@ -77,6 +77,10 @@ class Command(Protocol):
     def has_room(self) -> bool:
         """Whether at least a byte can be sent."""
 
+    @property
+    def waiting_bytes(self) -> int:
+        """How much came that was not taken."""
+
     def take(self) -> tuple[bytes, bytes]:
         """What came of both streams; taking it is what opens the window again."""
 
@@ -138,6 +142,11 @@ class StrandCommand:
     def has_room(self) -> bool:
         """See `Command.has_room`."""
         return self.closed or min(self._room_bytes, self._packet_bytes) > 0
+
+    @property
+    def waiting_bytes(self) -> int:
+        """See `Command.waiting_bytes`."""
+        return len(self._stdout) + len(self._stderr)
 
     def take(self) -> tuple[bytes, bytes]:
         """See `Command.take`."""
@@ -252,6 +261,11 @@ class ThreadCommand:
     def has_room(self) -> bool:
         """See `Command.has_room`."""
         return self._channel.send_ready()
+
+    @property
+    def waiting_bytes(self) -> int:
+        """See `Command.waiting_bytes`."""
+        return len(self._channel.in_buffer) + len(self._channel.in_stderr_buffer)
 
     def take(self) -> tuple[bytes, bytes]:
         """See `Command.take`."""

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from paramiko.ssh_exception import AuthenticationException, BadAuthenticationType, SSHException
@@ -147,7 +147,7 @@ def compose(route: Route, keys: KeyRing, agent_socket: str | None) -> Login:
         if settings.private_key is not None:
             given = keys.from_text(settings.private_key, settings.key_passphrase)
         elif settings.private_key_file is not None:
-            given = keys.from_file(Path(settings.private_key_file), settings.key_passphrase)
+            given = keys.from_file(_path(settings.private_key_file), settings.key_passphrase)
     except Locked as error:
         remarks.append(str(error))
     if settings.private_key is None and settings.private_key_file is None:
@@ -172,6 +172,12 @@ def compose(route: Route, keys: KeyRing, agent_socket: str | None) -> Login:
         timeout_s=settings.auth_timeout_s,
         remarks=remarks,
     )
+
+
+@lru_cache(maxsize=64)
+def _path(name: str) -> Path:
+    """One that many hosts share."""
+    return Path(name)
 
 
 def _distinct(identities: Sequence[Identity]) -> list[Identity]:

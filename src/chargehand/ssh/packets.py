@@ -187,12 +187,17 @@ class Packets(PlainPackets):
 
     def _read(self, seal: _Seal | _Plain) -> tuple[int, bytes, int]:
         """The type of the next message, its bytes after that, and its number."""
-        whole = b"" if self._Packetizer__remainder else self._wire.take_packet(seal.tag_bytes)
-        length = whole[:4] or self.read_all(4, check_rekey=True)
-        size = _LENGTH.unpack(length)[0]
+        wire = self._wire
+        if self._Packetizer__remainder:  # of what paramiko read with the host's version
+            wire.give_back(self._Packetizer__remainder)
+            self._Packetizer__remainder = b""
+        while (size := wire.peek()) is None:
+            self._fill()
         if not 0 < size <= MAX_PACKET_BYTES or (size + 4 - seal.unsealed_bytes) % seal.block_bytes:
             raise SSHException("Invalid packet blocking")
-        packet = seal.open(whole[4:] or self.read_all(size + seal.tag_bytes), length)
+        while not (whole := wire.take(4 + size + seal.tag_bytes)):
+            self._fill()
+        packet = seal.open(whole[4:], whole[:4])
         number = self._Packetizer__sequence_number_in
         self._Packetizer__sequence_number_in = self._count_on(number)
         self._Packetizer__received_bytes += size + seal.tag_bytes + 4
@@ -206,6 +211,20 @@ class Packets(PlainPackets):
             if self._overdue_bytes >= self.REKEY_BYTES_OVERFLOW_MAX:
                 raise SSHException("Remote transport is ignoring rekey requests")
         return packet[1], packet[2 : size - packet[0]], number
+
+    def _fill(self) -> None:
+        """Wait until more is there; raises as `read_message`."""
+        try:
+            self._wire.fill()
+        except TimeoutError:
+            if self._Packetizer__closed:
+                raise EOFError from None
+            if self._Packetizer__need_rekey and not self._wire.peek():
+                raise NeedRekeyException from None
+        except OSError:
+            if self._Packetizer__closed:
+                raise EOFError from None
+            raise
 
     def _count_on(self, number: int) -> int:
         following = number + 1 & 0xFFFFFFFF

@@ -387,9 +387,9 @@ class _Login(AuthHandler):
         kind, blob = self._get_key_type_and_bits(self.private_key)  # type: ignore[attr-defined]  # not in its stubs
         algorithm = self._finalize_pubkey_algorithm(kind)  # type: ignore[attr-defined]  # not in its stubs
         asked = cMSG_USERAUTH_REQUEST + text(self.username or "") + _BY_KEY
-        asked += text(algorithm) + text(asbytes(blob))
+        asked += text(algorithm) + text(_plain(blob))
         signed = self.private_key.sign_ssh_data(text(self.transport.session_id or b"") + asked, algorithm)
-        self.transport._send_message(Message(asked + text(asbytes(signed))))  # type: ignore[attr-defined]  # noqa: SLF001
+        self.transport._send_message(Message(asked + text(_plain(signed))))  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 class _Answer(Signal):
@@ -426,3 +426,9 @@ class _Orderly:
                 return
             self._closed = message.asbytes()[:1] == cMSG_CHANNEL_CLOSE
             self._transport._send_user_message(message)  # type: ignore[attr-defined]  # noqa: SLF001 - in its place
+
+
+def _plain(value: object) -> bytes:
+    """Bytes, or what paramiko has in their place."""
+    plain: bytes = asbytes(value)  # type: ignore[assignment]  # so its stubs, wrongly
+    return plain

@@ -62,6 +62,17 @@ class Wire:
         start, self._at = self._at, min(self._at + size, len(self._ahead))
         return self._ahead[start : self._at]
 
+    def give_back(self, chunk: bytes) -> None:
+        """What was received but not used; it comes again first."""
+        self._ahead, self._at = chunk + self._ahead[self._at :], 0
+
+    def peek(self) -> int | None:
+        """The number in the next four bytes; None when they were not read yet."""
+        if len(self._ahead) - self._at < _LENGTH.size:
+            return None
+        number: int = _LENGTH.unpack_from(self._ahead, self._at)[0]
+        return number
+
     def take(self, size: int) -> bytes:
         """Exactly `size` bytes if so many were read already, else none."""
         end = self._at + size
@@ -70,16 +81,17 @@ class Wire:
         start, self._at = self._at, end
         return self._ahead[start:end]
 
-    def take_packet(self, tag_bytes: int) -> bytes:
-        """A packet of SSH if all of it was read already, else nothing: its length, as much, and a tag."""
-        start, ahead = self._at, self._ahead
-        if len(ahead) - start < _LENGTH.size:
-            return b""
-        end = start + _LENGTH.size + _LENGTH.unpack_from(ahead, start)[0] + tag_bytes
-        if end > len(ahead):
-            return b""
-        self._at = end
-        return ahead[start:end]
+    def fill(self) -> None:
+        """Read some more.
+
+        Raises:
+            EOFError: The stream has ended.
+            OSError: As `recv`.
+        """
+        fresh = self._read()
+        if not fresh:
+            raise EOFError
+        self._ahead, self._at = self._ahead[self._at :] + fresh, 0
 
     def send(self, chunk: bytes) -> int:
         """Take the beginning of `chunk`.
