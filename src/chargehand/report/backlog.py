@@ -12,6 +12,8 @@ log = logging.getLogger(__name__)
 
 LIMIT_BYTES: Final = 16 << 20
 PATIENCE_S: Final = 5.0
+GATHER_S: Final = 0.02
+"""How long events are gathered: a thread that is woken for each of them keeps the others from their work."""
 
 
 class Backlog:
@@ -38,6 +40,7 @@ class Backlog:
         self._told = 0
         self._left_out: Counter[str] = Counter()
         self._over = False
+        self._resting = False
         self._error: Exception | None = None
         self._change = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="chargehand-backlog", daemon=True)
@@ -76,25 +79,35 @@ class Backlog:
                 why = f"{missed} bytes of output are not shown here: nobody read fast enough"
                 self._events.append(Notice(at=event.at, message=f"{event.result.host}: {why}"))
             self._events.append(event)
-            self._change.notify_all()
+            if self._resting:
+                self._change.notify_all()
             error, self._error = self._error, None
         if error is not None:
             raise error
 
     def _work(self) -> None:
-        while (event := self._next()) is not None:
-            try:
-                self._observer(event)
-            except Exception as error:  # noqa: BLE001 - raised at the next event, where the run hears of it
-                self._error = error
-            with self._change:
-                self._events.popleft()
-                self._told += 1
-                self._waiting_bytes -= len(event.chunk) if isinstance(event, HostOutput) else 0
+        while self._await_events():
+            while self._events:
+                self._tell(self._events[0])  # which stays in its place until it is told
+
+    def _tell(self, event: Event) -> None:
+        try:
+            self._observer(event)
+        except Exception as error:  # noqa: BLE001 - raised at the next event, where the run hears of it
+            self._error = error
+        with self._change:
+            self._events.popleft()
+            self._told += 1
+            self._waiting_bytes -= len(event.chunk) if isinstance(event, HostOutput) else 0
+            if self._over:
                 self._change.notify_all()
 
-    def _next(self) -> Event | None:
-        """The oldest event, which stays in its place until it is told; None when all are."""
+    def _await_events(self) -> bool:
+        """Wait until there are some, and a little for others; False when none will come."""
         with self._change:
+            self._resting = True
             self._change.wait_for(lambda: self._events or self._over)
-            return self._events[0] if self._events else None
+            self._resting = False
+            if not self._over:
+                self._change.wait(GATHER_S)
+            return bool(self._events)

@@ -85,17 +85,7 @@ def shake_hands(route: Route, wire: Wire, trust: Trust, login: Login) -> Link:
         "auth_strategy": login,
     }
     try:
-        connection = _Connection(
-            host=route.address,
-            user=route.user,
-            port=route.port,
-            config=_config(),
-            gateway=False,
-            forward_agent=False,
-            connect_timeout=timeout_s,
-            connect_kwargs=connect,
-        )
-        connection.client = _Client(trust)
+        connection = _Connection.made(route, connect, _Client(trust))
         connection.open()
     except Exception as error:
         transport = made[0] if made else None
@@ -116,9 +106,23 @@ class _Connection(fabric.Connection):  # type: ignore[misc]  # Fabric has no typ
     authentication = SimpleNamespace(strategy_class=None)  # ours is among the connect_kwargs
     __setattr__ = object.__setattr__
 
-    def resolve_connect_kwargs(self, connect_kwargs: dict[str, object]) -> dict[str, object]:
-        """What was given, and nothing else."""
-        return connect_kwargs
+    @classmethod
+    def made(cls, route: Route, connect: dict[str, object], client: "_Client") -> "_Connection":
+        """One like the first, which Fabric made, but for what is a host's own."""
+        connection: _Connection = cls.__new__(cls)
+        own = {"host": route.address, "user": route.user, "port": route.port, "client": client}
+        timeout = {"connect_timeout": int(route.settings.banner_timeout_s), "connect_kwargs": connect}
+        connection.__dict__.update(vars(_first()), original_host=route.address, **own, **timeout)
+        return connection
+
+
+@cache
+def _first() -> _Connection:
+    """A connection to nowhere, by a configuration that reads no file and no environment."""
+    config = fabric.Config(ssh_config=_NoSshConfig(), overrides={"load_ssh_configs": False}, lazy=True)
+    return _Connection(
+        host="nowhere", user="nobody", port=0, config=config, gateway=False, forward_agent=False
+    )
 
 
 class _Client(paramiko.SSHClient):
@@ -129,12 +133,6 @@ class _Client(paramiko.SSHClient):
         self._policy = policy
         self._system_host_keys: dict[str, object] = {}
         self._host_keys: dict[str, object] = {}
-
-
-@cache
-def _config() -> fabric.Config:
-    """A configuration that reads no file and no environment: everything is said in the call."""
-    return fabric.Config(ssh_config=_NoSshConfig(), overrides={"load_ssh_configs": False}, lazy=True)
 
 
 class _NoSshConfig(paramiko.SSHConfig):

@@ -22,10 +22,12 @@ from paramiko.agent import AgentKey
 from paramiko.auth_handler import AuthHandler
 from paramiko.common import (
     MSG_CHANNEL_FAILURE,
+    MSG_NEWKEYS,
     cMSG_CHANNEL_CLOSE,
     cMSG_CHANNEL_OPEN,
     cMSG_GLOBAL_REQUEST,
     cMSG_KEXINIT,
+    cMSG_NEWKEYS,
     cMSG_SERVICE_REQUEST,
     cMSG_USERAUTH_REQUEST,
 )
@@ -53,6 +55,7 @@ log = logging.getLogger(__name__)
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # else its errors go to stderr
 
 _NUMBER = struct.Struct(">I")
+_TAG_BYTES = 16  # of AES-GCM (RFC 5647 section 5)
 _THREE = struct.Struct(">III")
 _LOGIN_SERVICE = cMSG_SERVICE_REQUEST + text("ssh-userauth")
 _BY_KEY = text("ssh-connection") + text("publickey") + b"\1"
@@ -77,6 +80,7 @@ class SshTransport(paramiko.Transport):
     preferred_macs = paramiko.Transport._preferred_macs  # type: ignore[attr-defined]  # noqa: SLF001 - its defaults
     preferred_compression = ("none",)
     active: bool
+    agreed_on_strict_kex: bool
     packetizer: Packets | PlainPackets
     _expected_packet: tuple[int, ...]
     _kex_info = paramiko.Transport._kex_info | EXCHANGES  # type: ignore[attr-defined]  # noqa: SLF001 - its table
@@ -329,6 +333,38 @@ class SshTransport(paramiko.Transport):
         while len(key) < nbytes:
             key += digest(self._secret + key).digest()
         return key[:nbytes]
+
+    def _activate_inbound(self) -> None:
+        """Read with the new keys; with AES-GCM there are two, where paramiko makes a third for a MAC."""
+        info = self._cipher_info[self.remote_cipher]  # type: ignore[attr-defined]  # not in its stubs
+        if not info.get("is_aead"):
+            super()._activate_inbound()  # type: ignore[misc]  # not in its stubs
+            return
+        nonce, key = self._compute_key("B", info["iv-size"]), self._compute_key("D", info["key-size"])
+        sealed: dict[str, Any] = {"aead": True, "iv_in": nonce, "mac_engine": None, "mac_key": None}
+        self.packetizer.set_inbound_cipher(
+            info["class"](key), block_size=info["block-size"], mac_size=_TAG_BYTES, **sealed
+        )
+        if self.agreed_on_strict_kex:
+            self.packetizer.reset_seqno_in()
+
+    def _activate_outbound(self) -> None:
+        """Send with the new keys; see `_activate_inbound`."""
+        info = self._cipher_info[self.local_cipher]  # type: ignore[attr-defined]  # not in its stubs
+        if not info.get("is_aead"):
+            super()._activate_outbound()  # type: ignore[misc]  # not in its stubs
+            return
+        self._send_message(Message(cMSG_NEWKEYS))  # type: ignore[attr-defined]  # not in its stubs
+        if self.agreed_on_strict_kex:
+            self.packetizer.reset_seqno_out()
+        nonce, key = self._compute_key("A", info["iv-size"]), self._compute_key("C", info["key-size"])
+        sealed: dict[str, Any] = {"aead": True, "iv_out": nonce, "mac_engine": None, "mac_key": None}
+        self.packetizer.set_outbound_cipher(
+            info["class"](key), block_size=info["block-size"], mac_size=_TAG_BYTES, **sealed
+        )
+        if not self.packetizer.need_rekey():
+            self.in_kex = False
+        self._expected_packet = (MSG_NEWKEYS,)
 
     def _parse_newkeys(self, m: Message) -> None:
         super()._parse_newkeys(m)  # type: ignore[misc]  # not in its stubs
