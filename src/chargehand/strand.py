@@ -57,7 +57,11 @@ class Strand(greenlet):
 
     def wake(self, wait: int) -> None:
         """Go on, if it is still in that one of its waits; called from any thread."""
-        self.hub.wake(self, wait)
+        hub = self.hub
+        if threading.get_ident() == hub.thread:
+            hub.ready.append((self, wait, True))
+        else:
+            hub.call(self, wait)
 
 
 class _Gate:
@@ -83,16 +87,18 @@ class Hub:
 
     Attributes:
         main: Where strands go when they wait.
+        thread: The one that runs them.
+        ready: Strands that can go on: which, in which of its waits, and whether it was woken.
     """
 
     def __init__(self) -> None:
         self.main = getcurrent()
-        self._thread = threading.get_ident()
+        self.thread = threading.get_ident()
         self._poller = select.epoll()
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poller.register(self._bell, select.EPOLLIN)
         self._watched: dict[int, Callable[[int], None]] = {}
-        self._ready: deque[tuple[Strand, int, bool]] = deque()
+        self.ready: deque[tuple[Strand, int, bool]] = deque()
         self._called: deque[tuple[Strand, int, bool]] = deque()
         self._last: deque[Callable[[], None]] = deque()
         self._timers: list[tuple[float, int, Strand, int]] = []
@@ -120,7 +126,7 @@ class Hub:
                 self._alive -= not serves
 
         self._alive += not serves
-        self._ready.append((Strand(self, live), 0, True))
+        self.ready.append((Strand(self, live), 0, True))
 
     def run(self) -> None:
         """Run strands until none is left but such as serve others; may be called again."""
@@ -146,11 +152,8 @@ class Hub:
         timer = (time.monotonic() + timeout_s, next(self._numbers), strand, strand.waits)
         heapq.heappush(self._timers, timer)
 
-    def wake(self, strand: Strand, wait: int) -> None:
-        """Have a strand go on if it is still in that one of its waits; called from any thread."""
-        if threading.get_ident() == self._thread:
-            self._ready.append((strand, wait, True))
-            return
+    def call(self, strand: Strand, wait: int) -> None:
+        """Have a strand go on if it is still in that one of its waits; called from other threads."""
         self._called.append((strand, wait, True))
         if self._asleep:
             with self._lock:
@@ -173,7 +176,7 @@ class Hub:
 
     def _turn(self) -> None:
         """Let every strand that can go on do so."""
-        while queue := self._ready or self._called:
+        while queue := self.ready or self._called:
             strand, wait, woken = queue.popleft()
             if strand.waits == wait and not strand.dead:
                 strand.switch(woken)
@@ -182,7 +185,7 @@ class Hub:
         """Sleep until a descriptor is ready, another thread calls, or the next timer is due."""
         patience_s = max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
         self._asleep = True
-        if self._ready or self._called:  # a thread may have called before it could know that we sleep
+        if self.ready or self._called:  # a thread may have called before it could know that we sleep
             patience_s = 0.0
         events = self._poller.poll(patience_s, 512)
         self._asleep = False
@@ -196,7 +199,7 @@ class Hub:
         now = time.monotonic()
         while self._timers and self._timers[0][0] <= now:
             *_, strand, wait = heapq.heappop(self._timers)
-            self._ready.append((strand, wait, False))
+            self.ready.append((strand, wait, False))
 
     def _forget_timers(self) -> None:
         """Drop the timers of waits that are over."""

@@ -206,6 +206,7 @@ class StrandCommand:
         elif kind == MSG_CHANNEL_EOF:
             self.eof_received = True
         elif kind == MSG_CHANNEL_CLOSE:
+            self._eof_sent = True  # a CLOSE says as much
             self.close()
             self._sender._unlink_channel(self.chanid)  # noqa: SLF001 - as paramiko's own channels do
         elif kind == MSG_CHANNEL_FAILURE:

@@ -5,7 +5,6 @@ one call; for it, and before there is any cipher, packets are made and read here
 counts and takes every other cipher. The names that begin with ``_Packetizer__`` are its own.
 """
 
-import os
 import struct
 from collections.abc import Callable
 from typing import Any, Final, Protocol
@@ -24,6 +23,7 @@ _BLOCK: Final = 16
 _PLAIN_BLOCK: Final = 8
 _TAG: Final = 16
 _LENGTH: Final = struct.Struct(">I")
+_NUMBERS: Final = 0xFFFFFFFF
 _NONCE: Final = struct.Struct(">4sQ")
 
 
@@ -50,18 +50,17 @@ class _Seal:
         self._count = int.from_bytes(nonce[4:])
 
     def close(self, packet: bytes, length: bytes) -> bytes:
-        return self._engine.encrypt(self._next(), packet, length)
-
-    def open(self, sealed: bytes, length: bytes) -> bytes:
-        try:
-            return self._engine.decrypt(self._next(), sealed, length)
-        except InvalidTag:
-            raise SSHException("Mismatched MAC") from None
-
-    def _next(self) -> bytes:
         nonce = _NONCE.pack(self._fixed, self._count)
         self._count = (self._count + 1) & 0xFFFFFFFFFFFFFFFF
-        return nonce
+        return self._engine.encrypt(nonce, packet, length)
+
+    def open(self, sealed: bytes, length: bytes) -> bytes:
+        nonce = _NONCE.pack(self._fixed, self._count)
+        self._count = (self._count + 1) & 0xFFFFFFFFFFFFFFFF
+        try:
+            return self._engine.decrypt(nonce, sealed, length)
+        except InvalidTag:
+            raise SSHException("Mismatched MAC") from None
 
 
 class _Plain:
@@ -86,7 +85,9 @@ class PlainPackets(Packetizer):
 
 
 class Packets(PlainPackets):
-    """The packets of one connection, both ways.
+    """The packets of one connection, both ways; all in the thread of one hub, so that nothing is locked.
+
+    What fills a packet up is zeros, as paramiko has it for CTR, on which AES-GCM stands.
 
     Args:
         wire: The bytes below.
@@ -96,7 +97,6 @@ class Packets(PlainPackets):
     _Packetizer__closed: bool
     _Packetizer__need_rekey: bool
     _Packetizer__remainder: bytes
-    _Packetizer__write_lock: Any
     _Packetizer__sequence_number_in: int
     _Packetizer__sequence_number_out: int
     _Packetizer__sent_bytes: int
@@ -140,18 +140,18 @@ class Packets(PlainPackets):
             return
         padding = 3 + seal.block_bytes - (len(payload) + 8 - seal.unsealed_bytes) % seal.block_bytes
         length = _LENGTH.pack(1 + len(payload) + padding)
-        packet = b"%c%b%b" % (padding, payload, os.urandom(padding))
-        with self._Packetizer__write_lock:
-            sealed = length + seal.close(packet, length)
-            self._Packetizer__sequence_number_out = self._count_on(self._Packetizer__sequence_number_out)
-            self._write(sealed)
-            self._Packetizer__sent_bytes += len(sealed)
-            self._Packetizer__sent_packets += 1
-            if (
-                self._Packetizer__sent_bytes >= self.REKEY_BYTES
-                or self._Packetizer__sent_packets >= self.REKEY_PACKETS
-            ):
-                self._wear_out()
+        sealed = length + seal.close(b"%c%b%b" % (padding, payload, bytes(padding)), length)
+        number = self._Packetizer__sequence_number_out = self._Packetizer__sequence_number_out + 1 & _NUMBERS
+        if not number:
+            self._check_overflow()
+        self._write(sealed)
+        self._Packetizer__sent_bytes += len(sealed)
+        self._Packetizer__sent_packets += 1
+        if (
+            self._Packetizer__sent_bytes >= self.REKEY_BYTES
+            or self._Packetizer__sent_packets >= self.REKEY_PACKETS
+        ):
+            self._wear_out()
 
     def _write(self, sealed: bytes) -> None:
         try:
@@ -191,15 +191,17 @@ class Packets(PlainPackets):
         if self._Packetizer__remainder:  # of what paramiko read with the host's version
             wire.give_back(self._Packetizer__remainder)
             self._Packetizer__remainder = b""
-        while (size := wire.peek()) is None:
+        while not (whole := wire.take_packet(seal.tag_bytes)):
+            if (size := wire.peek()) is not None:
+                self._check_size(size, seal)
             self._fill()
-        if not 0 < size <= MAX_PACKET_BYTES or (size + 4 - seal.unsealed_bytes) % seal.block_bytes:
-            raise SSHException("Invalid packet blocking")
-        while not (whole := wire.take(4 + size + seal.tag_bytes)):
-            self._fill()
+        size = len(whole) - 4 - seal.tag_bytes
+        self._check_size(size, seal)
         packet = seal.open(whole[4:], whole[:4])
         number = self._Packetizer__sequence_number_in
-        self._Packetizer__sequence_number_in = self._count_on(number)
+        following = self._Packetizer__sequence_number_in = number + 1 & _NUMBERS
+        if not following:
+            self._check_overflow()
         self._Packetizer__received_bytes += size + seal.tag_bytes + 4
         self._Packetizer__received_packets += 1
         if (
@@ -226,11 +228,14 @@ class Packets(PlainPackets):
                 raise EOFError from None
             raise
 
-    def _count_on(self, number: int) -> int:
-        following = number + 1 & 0xFFFFFFFF
-        if not (following or self._initial_kex_done):  # type: ignore[attr-defined]  # not in its stubs
+    def _check_size(self, size: int, seal: _Seal | _Plain) -> None:
+        if not 0 < size <= MAX_PACKET_BYTES or (size + 4 - seal.unsealed_bytes) % seal.block_bytes:
+            raise SSHException("Invalid packet blocking")
+
+    def _check_overflow(self) -> None:
+        """A sequence number that comes again before the first keys is no accident."""
+        if not self._initial_kex_done:  # type: ignore[attr-defined]  # not in its stubs
             raise SSHException("Sequence number rolled over during initial kex!")
-        return following
 
     def _wear_out(self) -> None:
         """Ask for new keys, once, when these have served long enough."""

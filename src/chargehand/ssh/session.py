@@ -46,9 +46,11 @@ class SshSession:
     def close(self) -> None:
         """End the connection, or keep it; a script still running is stopped by the host. Never raises."""
         at_rest = self._conduct.at_rest
-        self._conduct.close()
-        if not (at_rest and self._idle.keep(self._settings, self._link)):
-            self._link.close()
+        kept = at_rest and self._idle.keep(self._settings, self._link)
+        if kept or not at_rest:
+            self._conduct.close()
+        if not kept:
+            self._link.close()  # and with it a channel on which nothing runs any more
 
     def start(self, request: str, *, pty: bool) -> SshChannel:
         """Start one command; see `chargehand.start.channel.ChannelOpener`.

@@ -81,6 +81,17 @@ class Wire:
         start, self._at = self._at, end
         return self._ahead[start:end]
 
+    def take_packet(self, tag_bytes: int) -> bytes:
+        """A packet if all of it was read already, else nothing: its length, as much, and a tag."""
+        start, ahead = self._at, self._ahead
+        if len(ahead) - start < _LENGTH.size:
+            return b""
+        end = start + _LENGTH.size + _LENGTH.unpack_from(ahead, start)[0] + tag_bytes
+        if end > len(ahead):
+            return b""
+        self._at = end
+        return ahead[start:end]
+
     def fill(self) -> None:
         """Read some more.
 
