@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from chargehand.connection import ConnectionSettings
+from chargehand.connection import Become, ConnectionSettings
 from chargehand.local import LocalChannel, LocalProvider
 from chargehand.provider import Ending, NotStarted, Stop
 from chargehand.script import RenderedScript
@@ -306,16 +306,29 @@ def test_an_upload_cut_anywhere_never_runs(host: Host) -> None:
     assert host.left() == []
 
 
-def test_a_damaged_upload_never_runs(host: Host) -> None:
-    class Damaging(CutChannel):
-        def send(self, chunk: bytes) -> int:
-            return self._channel.send(chunk.replace(b"touch a", b"touch b"))
-
-    settings = ConnectionSettings(provider="local", address="here")
-    conduct = Conduct(lambda request, *, pty: Damaging(host.open(request, pty=pty), 0), settings)
-    with closing(conduct), pytest.raises(NotStarted, match="damaged") as failure:
-        conduct.run(RenderedScript(content=b"touch a\n"), Heard(), Stop())
-    assert failure.value.code == "upload-cut"
+@pytest.mark.parametrize(
+    ("words", "pty"),
+    [({}, True), ({"flags": ("--pty",)}, False), ({"executable": "/opt/odd/sudo"}, False)],
+)
+def test_an_upload_that_a_terminal_damaged_never_runs(
+    host: Host, shell: str, words: Mapping[str, Any], pty: bool
+) -> None:
+    wrapper = Wrapper(
+        script=RenderedScript(content=b"touch a\n", become=Become(user="root", **words)),
+        greeting=":",
+        nonce="0" * 32,
+        name=TOKEN,
+        pty=pty,
+    )
+    done = subprocess.run(
+        [*shell.split(), "-c", 'IFS= read -r line; eval "$line"'],
+        input=wrapper.encode().replace(b"touch a", b"touch b"),
+        capture_output=True,
+        env=host.environment,
+        timeout=20,
+        check=False,
+    )
+    assert b"REFUSE upload-cut the script arrived damaged" in done.stdout
     assert host.left() == []
 
 

@@ -57,12 +57,17 @@ class Wrapper:
         head = f"{self._assignments()} {_PROGRAM}\n".encode("utf-8", "surrogateescape")
         return head + self.script.content + f"{self.nonce}\n".encode()
 
+    def _may_be_changed(self) -> bool:
+        """Whether a terminal is, or may be, between. Pipes and channels of SSH hand on what they get."""
+        become = self.script.become
+        return self.pty or (become is not None and bool(become.flags or become.executable))
+
     def _assignments(self) -> str:
         interpreter, argument = (*self.script.interpreter, "")[:2]
         values = {
             "nonce": self.nonce,
             "size": str(len(self.script.content)),
-            "sum": self.script.sha256,
+            "sum": self.script.sha256 if self._may_be_changed() else "",
             "name": self.name,
             "grace": str(GRACE_S),
             "pty": "yes" if self.pty else "",

@@ -87,7 +87,7 @@ while [ "$left" -gt 0 ]; do
 done
 IFS= read -r last <&3
 [ "$last" = "$nonce" ] || refuse upload-cut "the script arrived with a wrong length"
-if command -v sha256sum >/dev/null 2>&1; then
+if [ "$sum" ] && command -v sha256sum >/dev/null 2>&1; then
   found=$(sha256sum <"$folder/script")
   [ "${found%% *}" = "$sum" ] || refuse upload-cut "the script arrived damaged"
 fi
