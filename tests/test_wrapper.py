@@ -20,7 +20,7 @@ from chargehand.provider import Ending, NotStarted, Stop
 from chargehand.script import RenderedScript
 from chargehand.start.channel import ConnectionLost
 from chargehand.start.conduct import Conduct
-from chargehand.start.wrapper import Wrapper, join_lines
+from chargehand.start.wrapper import TEXT_BYTES, Wrapper, escape, join_lines
 from heard import Heard
 from sshd import wait_until
 
@@ -141,6 +141,39 @@ def test_every_shell_passes_a_long_script_unharmed(host: Host, shell: str) -> No
     ending, heard = host.run("#!/usr/bin/wc -c\n" + "x" * 700_000)
     assert ending.exit_status == 0
     assert heard.stdout.split()[0] == b"700017"
+
+
+@pytest.mark.parametrize("language", ["C", "C.UTF-8"])
+@pytest.mark.parametrize("size", [1, 300])
+def test_every_shell_passes_every_byte_unharmed(host: Host, shell: str, language: str, size: int) -> None:
+    host.shell = shell
+    host.environment["LC_ALL"] = language
+    content = b"#!/bin/cat\n" + bytes(range(256)) * size + rb"\n\0101\c%s%b $HOME `id` 'a' '' !1 -"
+    ending, heard = host.run(content)
+    assert (ending.exit_status, heard.stdout) == (0, content)
+    assert host.left() == []
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"-n", b"\\c", b"\0", b"'", "echo ž\r\n".encode()])
+def test_every_shell_passes_short_scripts_unharmed(host: Host, shell: str, content: bytes) -> None:
+    host.shell = shell
+    host.environment["PATH"] = f"{host.folder.parent}:{host.environment['PATH']}"
+    interpreter = host.folder.parent / "show"
+    interpreter.write_text('#!/bin/sh\nexec cat "$1"\n')
+    interpreter.chmod(0o700)
+    content = b"#!show\n" + content
+    assert host.run(content)[1].stdout == content
+
+
+def test_an_empty_script_does_nothing(host: Host, shell: str) -> None:
+    host.shell = shell
+    assert host.run(b"")[0].exit_status == 0
+
+
+def test_a_short_script_is_sent_in_one_printable_line_and_a_long_one_as_it_is() -> None:
+    assert escape(b"it's\t5\\6 %\r\n") == r"it'\''s\t5\\6 %\0015\n"
+    assert escape(b"a" * TEXT_BYTES) == "a" * TEXT_BYTES
+    assert escape(b"a" * (TEXT_BYTES + 1)) == escape(b"\0" * (TEXT_BYTES // 4)) == ""
 
 
 def test_the_line_of_the_wrapper_means_what_its_file_means() -> None:
@@ -524,6 +557,17 @@ def test_a_full_folder_is_left_for_the_next_before_a_byte_is_read(size: int) -> 
     said = mounted(full, size, ("/var/tmp",))
     assert said[0].startswith("/tmp/.chargehand-")
     assert said[1:] == ["0", "left []"]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("size", [100, 3_000])
+def test_in_every_shell_what_is_full_is_left_for_the_next(shell: str, size: int) -> None:
+    instead = f"mount --bind {os.path.realpath(shell.split(maxsplit=1)[0])} {os.path.realpath('/bin/sh')}"
+    full = "mount -t tmpfs -o size=16k none /var/tmp; head -c 16384 /dev/zero >/var/tmp/fill || true"
+    for fill in (full, f"{full}; truncate -s 12288 /var/tmp/fill"):
+        said = mounted(f"{fill}\n{instead}", size, ("/var/tmp",))
+        assert said[0].startswith("/tmp/.chargehand-")
+        assert said[1:] == ["0", "left []"]
 
 
 @pytest.mark.root

@@ -12,6 +12,15 @@ from chargehand.script import RenderedScript
 GRACE_S: Final = 10
 """Seconds between TERM and KILL when a script is stopped."""
 
+TEXT_BYTES: Final = 1024
+"""The longest script that travels in the wrapper's line, which a shell reads byte by byte."""
+
+_ESCAPES: Final = {
+    **{byte: rf"\0{byte:03o}" for byte in (*range(32), *range(127, 256))},
+    **{ord("\t"): r"\t", ord("\n"): r"\n", ord("\\"): r"\\", ord("'"): r"'\''"},
+}
+"""How a byte is written between single quotes for ``printf %b``; the others stand for themselves."""
+
 _OPENERS: Final = re.compile(r"(?:^|\s)(?:then|do|else|in|\{|\|\||&&|\|)$|;;$|&$|\($")
 
 
@@ -53,16 +62,17 @@ class Wrapper:
     pty: bool = False
 
     def encode(self) -> bytes:
-        """The wrapper's line, the script, and the line that proves that nothing is missing between them."""
-        head = f"{self._assignments()} {_PROGRAM}\n".encode("utf-8", "surrogateescape")
-        return head + self.script.content + f"{self.nonce}\n".encode()
+        """The wrapper's line, a script too long for it, and a line that proves that nothing is missing."""
+        text = escape(self.script.content)
+        head = f"{self._assignments(text)} {_PROGRAM}\n".encode("utf-8", "surrogateescape")
+        return head + (b"" if text else self.script.content) + f"{self.nonce}\n".encode()
 
     def _may_be_changed(self) -> bool:
         """Whether a terminal is, or may be, between. Pipes and channels of SSH hand on what they get."""
         become = self.script.become
         return self.pty or (become is not None and bool(become.flags or become.executable))
 
-    def _assignments(self) -> str:
+    def _assignments(self, text: str) -> str:
         interpreter, argument = (*self.script.interpreter, "")[:2]
         values = {
             "nonce": self.nonce,
@@ -78,7 +88,14 @@ class Wrapper:
         }
         words = " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items())
         folders = candidates(self.folders)
-        return f"{self.greeting} set +aefuvx; unset line; {words} locale=${{3-}}; set -- {folders};"
+        words += f" text='{text}' locale=${{3-}}"
+        return f"{self.greeting} set +aefuvx; unset line text; {words}; set -- {folders};"
+
+
+def escape(content: bytes) -> str:
+    """A short script in printable characters, to stand between single quotes; of a long one nothing."""
+    text = content.decode("latin-1").translate(_ESCAPES) if len(content) <= TEXT_BYTES else ""
+    return text if len(text) <= TEXT_BYTES else ""
 
 
 def candidates(folders: Sequence[str]) -> str:

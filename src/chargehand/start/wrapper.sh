@@ -2,8 +2,9 @@
 #
 # Sent over stdin as one line (see wrapper.py: comments go, lines are joined), so that neither it nor the nonce
 # stands in any argument list. POSIX sh; known to work with dash, bash, busybox, ksh.
-# Given by the assignments sent before it: nonce size sum name grace pty keep interpreter argument locale, and as "$@"
-# the folders to try first. Stdin then brings the script, one line with the nonce, and orders: stop, settle.
+# Given by the assignments sent before it: nonce size text sum name grace pty keep interpreter argument locale, and
+# as "$@" the folders to try first. Stdin then brings the script, unless it is in text; one line with the nonce; and
+# orders: stop, settle.
 
 mask=$(umask)
 umask 077
@@ -31,6 +32,16 @@ refuse() {
   exit 98
 }
 
+# The script if we have it, else as many blanks. A program named printf would show the script in its arguments;
+# shells without one of their own have print.
+fill() {
+  if [ "$text" ]; then
+    PATH= printf %b "$text" >"$folder/script" || PATH= print -n -- "$text" >"$folder/script"
+  else
+    printf "%${size}s" '' >"$folder/script"
+  fi
+}
+
 # All room is taken before a byte of the script is read, because what was read cannot be asked for again.
 claim() {
   folder=
@@ -40,7 +51,7 @@ claim() {
   esac
   mkdir -m 700 "$1/.chargehand-$name" || return 1
   folder=$1/.chargehand-$name
-  printf '%64s\n' '' >"$folder/pid" && : >"$folder/why" && printf "%${size}s" '' >"$folder/script" && return 0
+  printf '%64s\n' '' >"$folder/pid" && : >"$folder/why" && fill && return 0
   rm -rf "$folder"
   folder=
   full="$full $1"
@@ -72,8 +83,11 @@ if [ -z "$folder" ]; then
   refuse no-folder "no folder to write to: tried $*"
 fi
 
-: >"$folder/script"
-left=$size
+left=0
+[ "$text" ] || {
+  left=$size
+  : >"$folder/script"
+}
 while [ "$left" -gt 0 ]; do
   block=$left
   [ "$left" -le 65536 ] || block=65536
