@@ -231,7 +231,10 @@ def test_a_host_of_busybox_alone_is_enough(host: Host, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mask", ["000", "022", "077", "777"])
-def test_whatever_the_umask_the_folder_is_closed_and_the_script_keeps_it(host: Host, mask: str) -> None:
+def test_whatever_the_umask_the_folder_is_closed_and_the_script_keeps_it(
+    host: Host, shell: str, mask: str
+) -> None:
+    host.shell = shell
     host.inside = (f"umask {mask}; ", "")
     _, heard = host.run('umask; stat -c %a "${0%/*}" "$0"')
     assert heard.stdout.decode().split() == [f"0{mask}", "700", "600"]
@@ -541,6 +544,21 @@ def mounted(
     return done.stdout.splitlines()
 
 
+def as_sh(shell: str) -> str:
+    """Put `shell` where /bin/sh is."""
+    return f"mount --bind {os.path.realpath(shell.split(maxsplit=1)[0])} {os.path.realpath('/bin/sh')}"
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("size", [100, 3_000])
+def test_a_host_without_proc_is_enough(shell: str, size: int) -> None:
+    said = mounted(
+        f"{as_sh(shell)}; mount -t tmpfs none /proc; mount -t tmpfs none /var/tmp", size, ("/var/tmp",)
+    )
+    assert said[0].startswith("/var/tmp/.chargehand-")
+    assert said[1:] == ["0", "left []"]
+
+
 @pytest.mark.root
 def test_folders_mounted_noexec_are_as_good_as_any() -> None:
     said = mounted(
@@ -562,10 +580,9 @@ def test_a_full_folder_is_left_for_the_next_before_a_byte_is_read(size: int) -> 
 @pytest.mark.root
 @pytest.mark.parametrize("size", [100, 3_000])
 def test_in_every_shell_what_is_full_is_left_for_the_next(shell: str, size: int) -> None:
-    instead = f"mount --bind {os.path.realpath(shell.split(maxsplit=1)[0])} {os.path.realpath('/bin/sh')}"
     full = "mount -t tmpfs -o size=16k none /var/tmp; head -c 16384 /dev/zero >/var/tmp/fill || true"
     for fill in (full, f"{full}; truncate -s 12288 /var/tmp/fill"):
-        said = mounted(f"{fill}\n{instead}", size, ("/var/tmp",))
+        said = mounted(f"{fill}\n{as_sh(shell)}", size, ("/var/tmp",))
         assert said[0].startswith("/tmp/.chargehand-")
         assert said[1:] == ["0", "left []"]
 
