@@ -78,7 +78,8 @@ def test_without_a_password_the_script_is_sent_with_the_request() -> None:
     for become in (None, Become(user="root"), Become(user="root", method="doas")):
         protocol, host = begin(become)
         assert rb"text='echo hello\n'" in protocol.outgoing
-        assert protocol.outgoing.endswith(b"\n" + host.secret + b"\n")
+        protocol, host = begin(become, b"echo hello\n" * 200)
+        assert protocol.outgoing.endswith(b"echo hello\n" + host.secret + b"\n")
 
 
 @pytest.mark.parametrize("method", ["sudo", "dzdo", "su", "doas", "run0"])

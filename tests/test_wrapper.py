@@ -411,7 +411,9 @@ def test_folders_forgotten_for_a_week_are_removed_and_younger_ones_are_not(host:
     week = time.time() - 8 * 86400
     for folder in (old, other):
         os.utime(folder, (week, week))
-    host.run("true")
+    host.run("true", token="1" * 32)
+    assert len(host.left()) == 3, "not all look"
+    host.run("true", token="0" * 32)
     wait_until(lambda: not old.exists(), what="the old folder is removed")
     assert host.left() == [young.name, other.name]
 

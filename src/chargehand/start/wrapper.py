@@ -33,11 +33,19 @@ def join_lines(program: str) -> str:
     joined = ""
     for line in lines:
         if line and not line.startswith("#"):
-            joined += line + (" " if _OPENERS.search(line) else "; ")
+            joined += line + (" " if _OPENERS.search(line) else ";")
     return joined.rstrip("; ")
 
 
-_PROGRAM: Final = join_lines(files("chargehand.start").joinpath("wrapper.sh").read_text("utf-8"))
+_PROGRAM: Final = files("chargehand.start").joinpath("wrapper.sh").read_text("utf-8")
+_UPLOAD: Final = join_lines(_PROGRAM)
+"""The program for a script that comes after its line."""
+
+_TEXT: Final = join_lines(re.sub(r"(?s)# upload:.*# :upload", "", _PROGRAM))
+"""The program for a script in its line."""
+
+_LOCALE: Final = '[ "${LC_ALL-}" != C ] || LC_ALL=${3-}; [ "${LC_ALL-}" ] || unset LC_ALL;'
+"""The switching program runs with LC_ALL=C, so that its texts can be read; scripts get what the login had."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,34 +70,33 @@ class Wrapper:
     pty: bool = False
 
     def encode(self) -> bytes:
-        """The wrapper's line, a script too long for it, and a line that proves that nothing is missing."""
-        text = escape(self.script.content)
-        head = f"{self._assignments(text)} {_PROGRAM}\n".encode("utf-8", "surrogateescape")
-        return head + (b"" if text else self.script.content) + f"{self.nonce}\n".encode()
-
-    def _may_be_changed(self) -> bool:
-        """Whether a terminal is, or may be, between. Pipes and channels of SSH hand on what they get."""
+        """The wrapper's line; then a script that is not in it, and a line that proves that all is there."""
         become = self.script.become
-        return self.pty or (become is not None and bool(become.flags or become.executable))
+        terminal = self.pty or (become is not None and bool(become.flags or become.executable))
+        text = "" if terminal else escape(self.script.content)
+        assignments = self._assignments(text, self.script.sha256 if terminal else "")
+        head = f"{assignments} {_TEXT if text else _UPLOAD}\n".encode("utf-8", "surrogateescape")
+        return head if text else head + self.script.content + f"{self.nonce}\n".encode()
 
-    def _assignments(self, text: str) -> str:
+    def _assignments(self, text: str, checksum: str) -> str:
         interpreter, argument = (*self.script.interpreter, "")[:2]
         values = {
             "nonce": self.nonce,
             "size": str(len(self.script.content)),
-            "sum": self.script.sha256 if self._may_be_changed() else "",
+            "sum": checksum,
             "name": self.name,
             "grace": str(GRACE_S),
             "pty": "yes" if self.pty else "",
-            "become": "yes" if self.script.become else "",
             "keep": "" if self.script.transient else "yes",
             "interpreter": interpreter,
             "argument": argument,
         }
         words = " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items())
+        locale = _LOCALE if self.script.become else ""
         folders = candidates(self.folders)
-        words += f" text='{text}' locale=${{3-}}"
-        return f"{self.greeting} set +aefuvx; unset line text; {words}; set -- {folders};"
+        return (
+            f"{self.greeting} set +aefuvx; unset line text; {words} text='{text}'; {locale} set -- {folders};"
+        )
 
 
 def escape(content: bytes) -> str:
