@@ -322,7 +322,7 @@ def test_an_upload_cut_anywhere_never_runs(host: Host) -> None:
             script=RenderedScript(content=content),
             greeting=": 0123456789abcdef;",
             nonce="0" * 32,
-            name="0" * 32,
+            name="f" * 32,
         ).encode()
     )
     start = whole - len(content) - 33

@@ -37,12 +37,17 @@ def join_lines(program: str) -> str:
     return joined.rstrip("; ")
 
 
-_PROGRAM: Final = files("chargehand.start").joinpath("wrapper.sh").read_text("utf-8")
+_PROGRAM, _FORGOTTEN = (
+    files("chargehand.start").joinpath("wrapper.sh").read_text("utf-8").split("# forgotten:", 1)
+)
 _UPLOAD: Final = join_lines(_PROGRAM)
 """The program for a script that comes after its line."""
 
 _TEXT: Final = join_lines(re.sub(r"(?s)# upload:.*# :upload", "", _PROGRAM))
 """The program for a script in its line."""
+
+_CLEANING: Final = ";" + join_lines("#" + _FORGOTTEN)
+"""Removes what was forgotten; every sixteenth token asks for it."""
 
 _LOCALE: Final = '[ "${LC_ALL-}" != C ] || LC_ALL=${3-}; [ "${LC_ALL-}" ] || unset LC_ALL;'
 """The switching program runs with LC_ALL=C, so that its texts can be read; scripts get what the login had."""
@@ -75,8 +80,9 @@ class Wrapper:
         terminal = self.pty or (become is not None and bool(become.flags or become.executable))
         text = "" if terminal else escape(self.script.content)
         assignments = self._assignments(text, self.script.sha256 if terminal else "")
-        head = f"{assignments} {_TEXT if text else _UPLOAD}\n".encode("utf-8", "surrogateescape")
-        return head if text else head + self.script.content + f"{self.nonce}\n".encode()
+        program = (_TEXT if text else _UPLOAD) + (_CLEANING if self.name.endswith("0") else "")
+        line = f"{assignments} {program}\n".encode("utf-8", "surrogateescape")
+        return line if text else line + self.script.content + f"{self.nonce}\n".encode()
 
     def _assignments(self, text: str, checksum: str) -> str:
         interpreter, argument = (*self.script.interpreter, "")[:2]

@@ -213,10 +213,8 @@ mark END "$status $halted $why" || [ -z "$keep" ] || exit 98
 wait "$watcher" || [ -z "$keep" ] || exit 0
 rm -rf "$box"
 printf '%s GONE\n' "$nonce"
-# One in sixteen looks for what was forgotten: a list of the folder and two programs more.
-case $name in
-  *[!0]) exit 0 ;;
-esac
+
+# forgotten: left out by fifteen starts of sixteen, for it takes a list of the folder and two programs
 exec >/dev/null 2>&1
 set -- "${box%-*}"-*
 [ ! -d "$1" ] || find "$@" -prune -type d -user "$(id -u)" -mtime +7 -exec rm -rf {} +
