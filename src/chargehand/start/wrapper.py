@@ -15,11 +15,9 @@ GRACE_S: Final = 10
 TEXT_BYTES: Final = 1024
 """The longest script that travels in the wrapper's line, which a shell reads byte by byte."""
 
-_ESCAPES: Final = {
-    **{byte: rf"\0{byte:03o}" for byte in (*range(32), *range(127, 256))},
-    **{ord("\t"): r"\t", ord("\n"): r"\n", ord("\\"): r"\\", ord("'"): r"'\''"},
-}
-"""How a byte is written between single quotes for ``printf %b``; the others stand for themselves."""
+_ESCAPES: Final = (("\\", r"\\"), ("\n", r"\n"), ("\t", r"\t"), ("'", r"'\''"))
+_OTHERS: Final = re.compile(r"[^ -~]")
+"""How bytes are written between single quotes for ``printf %b``: others than these and printable in octal."""
 
 _OPENERS: Final = re.compile(r"(?:^|\s)(?:then|do|else|in|\{|\|\||&&|\|)$|;;$|&$|\($")
 
@@ -107,7 +105,12 @@ class Wrapper:
 
 def escape(content: bytes) -> str:
     """A short script in printable characters, to stand between single quotes; of a long one nothing."""
-    text = content.decode("latin-1").translate(_ESCAPES) if len(content) <= TEXT_BYTES else ""
+    if len(content) > TEXT_BYTES:
+        return ""
+    text = content.decode("latin-1")
+    for plain, escaped in _ESCAPES:
+        text = text.replace(plain, escaped)
+    text = _OTHERS.sub(lambda found: rf"\0{ord(found[0]):03o}", text)
     return text if len(text) <= TEXT_BYTES else ""
 
 
