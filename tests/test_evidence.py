@@ -149,7 +149,7 @@ def test_a_script_whose_wrapper_died_is_alive_and_later_dead(host: Host) -> None
 
 @pytest.mark.parametrize("left_out", [2, 34, 60])  # of the last line break alone no shell knows
 def test_an_upload_that_was_cut_is_absent_as_soon_as_the_wrapper_noticed(host: Host, left_out: int) -> None:
-    program = host.start("touch ran\n" * 50, bytes_sent=-left_out)
+    program = host.start("touch ran\n" * 500, bytes_sent=-left_out)
     wait_until(host.kept.exists)
     assert host.ask(patience_s=0).found == "dead"
     host.lose(program)

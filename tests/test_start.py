@@ -77,7 +77,9 @@ def ready(become: Become | None = ROOT) -> tuple[StartProtocol, Host]:
 def test_without_a_password_the_script_is_sent_with_the_request() -> None:
     for become in (None, Become(user="root"), Become(user="root", method="doas")):
         protocol, host = begin(become)
-        assert b"echo hello\n" + host.secret + b"\n" in protocol.outgoing
+        assert rb"text='echo hello\n'" in protocol.outgoing
+        protocol, host = begin(become, b"echo hello\n" * 200)
+        assert protocol.outgoing.endswith(b"echo hello\n" + host.secret + b"\n")
 
 
 @pytest.mark.parametrize("method", ["sudo", "dzdo", "su", "doas", "run0"])

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from chargehand.connection import ConnectionSettings
+from chargehand.connection import Become, ConnectionSettings
 from chargehand.local import LocalChannel, LocalProvider
 from chargehand.provider import Ending, NotStarted, Stop
 from chargehand.script import RenderedScript
 from chargehand.start.channel import ConnectionLost
 from chargehand.start.conduct import Conduct
-from chargehand.start.wrapper import Wrapper, join_lines
+from chargehand.start.wrapper import TEXT_BYTES, Wrapper, escape, join_lines
 from heard import Heard
 from sshd import wait_until
 
@@ -143,6 +143,39 @@ def test_every_shell_passes_a_long_script_unharmed(host: Host, shell: str) -> No
     assert heard.stdout.split()[0] == b"700017"
 
 
+@pytest.mark.parametrize("language", ["C", "C.UTF-8"])
+@pytest.mark.parametrize("size", [1, 300])
+def test_every_shell_passes_every_byte_unharmed(host: Host, shell: str, language: str, size: int) -> None:
+    host.shell = shell
+    host.environment["LC_ALL"] = language
+    content = b"#!/bin/cat\n" + bytes(range(256)) * size + rb"\n\0101\c%s%b $HOME `id` 'a' '' !1 -"
+    ending, heard = host.run(content)
+    assert (ending.exit_status, heard.stdout) == (0, content)
+    assert host.left() == []
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"-n", b"\\c", b"\0", b"'", "echo ž\r\n".encode()])
+def test_every_shell_passes_short_scripts_unharmed(host: Host, shell: str, content: bytes) -> None:
+    host.shell = shell
+    host.environment["PATH"] = f"{host.folder.parent}:{host.environment['PATH']}"
+    interpreter = host.folder.parent / "show"
+    interpreter.write_text('#!/bin/sh\nexec cat "$1"\n')
+    interpreter.chmod(0o700)
+    content = b"#!show\n" + content
+    assert host.run(content)[1].stdout == content
+
+
+def test_an_empty_script_does_nothing(host: Host, shell: str) -> None:
+    host.shell = shell
+    assert host.run(b"")[0].exit_status == 0
+
+
+def test_a_short_script_is_sent_in_one_printable_line_and_a_long_one_as_it_is() -> None:
+    assert escape(b"it's\t5\\6 %\r\n") == r"it'\''s\t5\\6 %\0015\n"
+    assert escape(b"a" * TEXT_BYTES) == "a" * TEXT_BYTES
+    assert escape(b"a" * (TEXT_BYTES + 1)) == escape(b"\0" * (TEXT_BYTES // 4)) == ""
+
+
 def test_the_line_of_the_wrapper_means_what_its_file_means() -> None:
     program = (
         "# why\nif true; then\n  echo a\nelse\n  echo b\nfi\n\ncase x in\n  x) echo c ;;\nesac\n"
@@ -198,7 +231,10 @@ def test_a_host_of_busybox_alone_is_enough(host: Host, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mask", ["000", "022", "077", "777"])
-def test_whatever_the_umask_the_folder_is_closed_and_the_script_keeps_it(host: Host, mask: str) -> None:
+def test_whatever_the_umask_the_folder_is_closed_and_the_script_keeps_it(
+    host: Host, shell: str, mask: str
+) -> None:
+    host.shell = shell
     host.inside = (f"umask {mask}; ", "")
     _, heard = host.run('umask; stat -c %a "${0%/*}" "$0"')
     assert heard.stdout.decode().split() == [f"0{mask}", "700", "600"]
@@ -286,7 +322,7 @@ def test_an_upload_cut_anywhere_never_runs(host: Host) -> None:
             script=RenderedScript(content=content),
             greeting=": 0123456789abcdef;",
             nonce="0" * 32,
-            name="0" * 32,
+            name="f" * 32,
         ).encode()
     )
     start = whole - len(content) - 33
@@ -306,16 +342,29 @@ def test_an_upload_cut_anywhere_never_runs(host: Host) -> None:
     assert host.left() == []
 
 
-def test_a_damaged_upload_never_runs(host: Host) -> None:
-    class Damaging(CutChannel):
-        def send(self, chunk: bytes) -> int:
-            return self._channel.send(chunk.replace(b"touch a", b"touch b"))
-
-    settings = ConnectionSettings(provider="local", address="here")
-    conduct = Conduct(lambda request, *, pty: Damaging(host.open(request, pty=pty), 0), settings)
-    with closing(conduct), pytest.raises(NotStarted, match="damaged") as failure:
-        conduct.run(RenderedScript(content=b"touch a\n"), Heard(), Stop())
-    assert failure.value.code == "upload-cut"
+@pytest.mark.parametrize(
+    ("words", "pty"),
+    [({}, True), ({"flags": ("--pty",)}, False), ({"executable": "/opt/odd/sudo"}, False)],
+)
+def test_an_upload_that_a_terminal_damaged_never_runs(
+    host: Host, shell: str, words: Mapping[str, Any], pty: bool
+) -> None:
+    wrapper = Wrapper(
+        script=RenderedScript(content=b"touch a\n", become=Become(user="root", **words)),
+        greeting=":",
+        nonce="0" * 32,
+        name=TOKEN,
+        pty=pty,
+    )
+    done = subprocess.run(
+        [*shell.split(), "-c", 'IFS= read -r line; eval "$line"'],
+        input=wrapper.encode().replace(b"touch a", b"touch b"),
+        capture_output=True,
+        env=host.environment,
+        timeout=20,
+        check=False,
+    )
+    assert b"REFUSE upload-cut the script arrived damaged" in done.stdout
     assert host.left() == []
 
 
@@ -362,7 +411,9 @@ def test_folders_forgotten_for_a_week_are_removed_and_younger_ones_are_not(host:
     week = time.time() - 8 * 86400
     for folder in (old, other):
         os.utime(folder, (week, week))
-    host.run("true")
+    host.run("true", token="1" * 32)
+    assert len(host.left()) == 3, "not all look"
+    host.run("true", token="0" * 32)
     wait_until(lambda: not old.exists(), what="the old folder is removed")
     assert host.left() == [young.name, other.name]
 
@@ -495,6 +546,21 @@ def mounted(
     return done.stdout.splitlines()
 
 
+def as_sh(shell: str) -> str:
+    """Put `shell` where /bin/sh is."""
+    return f"mount --bind {os.path.realpath(shell.split(maxsplit=1)[0])} {os.path.realpath('/bin/sh')}"
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("size", [100, 3_000])
+def test_a_host_without_proc_is_enough(shell: str, size: int) -> None:
+    said = mounted(
+        f"{as_sh(shell)}; mount -t tmpfs none /proc; mount -t tmpfs none /var/tmp", size, ("/var/tmp",)
+    )
+    assert said[0].startswith("/var/tmp/.chargehand-")
+    assert said[1:] == ["0", "left []"]
+
+
 @pytest.mark.root
 def test_folders_mounted_noexec_are_as_good_as_any() -> None:
     said = mounted(
@@ -511,6 +577,16 @@ def test_a_full_folder_is_left_for_the_next_before_a_byte_is_read(size: int) -> 
     said = mounted(full, size, ("/var/tmp",))
     assert said[0].startswith("/tmp/.chargehand-")
     assert said[1:] == ["0", "left []"]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("size", [100, 3_000])
+def test_in_every_shell_what_is_full_is_left_for_the_next(shell: str, size: int) -> None:
+    full = "mount -t tmpfs -o size=16k none /var/tmp; head -c 16384 /dev/zero >/var/tmp/fill || true"
+    for fill in (full, f"{full}; truncate -s 12288 /var/tmp/fill"):
+        said = mounted(f"{fill}\n{as_sh(shell)}", size, ("/var/tmp",))
+        assert said[0].startswith("/tmp/.chargehand-")
+        assert said[1:] == ["0", "left []"]
 
 
 @pytest.mark.root

@@ -12,6 +12,13 @@ from chargehand.script import RenderedScript
 GRACE_S: Final = 10
 """Seconds between TERM and KILL when a script is stopped."""
 
+TEXT_BYTES: Final = 1024
+"""The longest script that travels in the wrapper's line, which a shell reads byte by byte."""
+
+_ESCAPES: Final = (("\\", r"\\"), ("\n", r"\n"), ("\t", r"\t"), ("'", r"'\''"))
+_OTHERS: Final = re.compile(r"[^ -~]")
+"""How bytes are written between single quotes for ``printf %b``: others than these and printable in octal."""
+
 _OPENERS: Final = re.compile(r"(?:^|\s)(?:then|do|else|in|\{|\|\||&&|\|)$|;;$|&$|\($")
 
 
@@ -24,11 +31,24 @@ def join_lines(program: str) -> str:
     joined = ""
     for line in lines:
         if line and not line.startswith("#"):
-            joined += line + (" " if _OPENERS.search(line) else "; ")
+            joined += line + (" " if _OPENERS.search(line) else ";")
     return joined.rstrip("; ")
 
 
-_PROGRAM: Final = join_lines(files("chargehand.start").joinpath("wrapper.sh").read_text("utf-8"))
+_PROGRAM, _FORGOTTEN = (
+    files("chargehand.start").joinpath("wrapper.sh").read_text("utf-8").split("# forgotten:", 1)
+)
+_UPLOAD: Final = join_lines(_PROGRAM)
+"""The program for a script that comes after its line."""
+
+_TEXT: Final = join_lines(re.sub(r"(?s)# upload:.*# :upload", "", _PROGRAM))
+"""The program for a script in its line."""
+
+_CLEANING: Final = ";" + join_lines("#" + _FORGOTTEN)
+"""Removes what was forgotten; every sixteenth token asks for it."""
+
+_LOCALE: Final = '[ "${LC_ALL-}" != C ] || LC_ALL=${3-}; [ "${LC_ALL-}" ] || unset LC_ALL;'
+"""The switching program runs with LC_ALL=C, so that its texts can be read; scripts get what the login had."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,27 +73,45 @@ class Wrapper:
     pty: bool = False
 
     def encode(self) -> bytes:
-        """The wrapper's line, the script, and the line that proves that nothing is missing between them."""
-        head = f"{self._assignments()} {_PROGRAM}\n".encode("utf-8", "surrogateescape")
-        return head + self.script.content + f"{self.nonce}\n".encode()
+        """The wrapper's line; then a script that is not in it, and a line that proves that all is there."""
+        become = self.script.become
+        terminal = self.pty or (become is not None and bool(become.flags or become.executable))
+        text = "" if terminal else escape(self.script.content)
+        assignments = self._assignments(text, self.script.sha256 if terminal else "")
+        program = (_TEXT if text else _UPLOAD) + (_CLEANING if self.name.endswith("0") else "")
+        line = f"{assignments} {program}\n".encode("utf-8", "surrogateescape")
+        return line if text else line + self.script.content + f"{self.nonce}\n".encode()
 
-    def _assignments(self) -> str:
+    def _assignments(self, text: str, checksum: str) -> str:
         interpreter, argument = (*self.script.interpreter, "")[:2]
         values = {
             "nonce": self.nonce,
             "size": str(len(self.script.content)),
-            "sum": self.script.sha256,
+            "sum": checksum,
             "name": self.name,
             "grace": str(GRACE_S),
             "pty": "yes" if self.pty else "",
-            "become": "yes" if self.script.become else "",
             "keep": "" if self.script.transient else "yes",
             "interpreter": interpreter,
             "argument": argument,
         }
         words = " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items())
+        locale = _LOCALE if self.script.become else ""
         folders = candidates(self.folders)
-        return f"{self.greeting} set +aefuvx; unset line; {words} locale=${{3-}}; set -- {folders};"
+        return (
+            f"{self.greeting} set +aefuvx; unset line text; {words} text='{text}'; {locale} set -- {folders};"
+        )
+
+
+def escape(content: bytes) -> str:
+    """A short script in printable characters, to stand between single quotes; of a long one nothing."""
+    if len(content) > TEXT_BYTES:
+        return ""
+    text = content.decode("latin-1")
+    for plain, escaped in _ESCAPES:
+        text = text.replace(plain, escaped)
+    text = _OTHERS.sub(lambda found: rf"\0{ord(found[0]):03o}", text)
+    return text if len(text) <= TEXT_BYTES else ""
 
 
 def candidates(folders: Sequence[str]) -> str:

@@ -2,21 +2,23 @@
 #
 # Sent over stdin as one line (see wrapper.py: comments go, lines are joined), so that neither it nor the nonce
 # stands in any argument list. POSIX sh; known to work with dash, bash, busybox, ksh.
-# Given by the assignments sent before it: nonce size sum name grace pty keep interpreter argument locale, and as "$@"
-# the folders to try first. Stdin then brings the script, one line with the nonce, and orders: stop, settle.
+# Given by the assignments sent before it: nonce size text sum name grace pty keep interpreter argument, and as "$@"
+# the folders to try first. Stdin then brings a script that is not in text, one line with the nonce, and orders: stop,
+# settle. A shell reads the line byte by byte, so wrapper.py leaves out what a start does not need. The script's folder
+# is the box.
 
-mask=$(umask)
+# Linux tells the umask without a fork.
+found=
+{
+  read -r found mask
+  read -r found mask
+} 2>/dev/null </proc/self/status
+[ "$found" = Umask: ] || mask=$(umask)
 umask 077
 trap : HUP
 deaf=
 trap 'deaf=yes' PIPE
 exec 3<&0 </dev/null
-
-# The switching program ran with LC_ALL=C so that its texts can be read; the script gets what the login had.
-if [ "$become" ] && [ "${LC_ALL-}" = C ]; then
-  LC_ALL=$locale
-  [ "$locale" ] || unset LC_ALL
-fi
 
 # A record goes to both streams: each is then known to be complete. False when nobody listens any more.
 mark() {
@@ -26,24 +28,29 @@ mark() {
 }
 
 refuse() {
-  [ -z "$folder" ] || rm -rf "$folder"
+  [ -z "$box" ] || rm -rf "$box"
   mark REFUSE "$*"
   exit 98
 }
 
+# The script if we have it, else as many blanks. A program named printf would show the script in its arguments;
+# shells without one of their own have print.
+fill() {
+  if [ "$text" ]; then
+    PATH= printf %b "$text" >"$box/script" || PATH= print -n -- "$text" >"$box/script"
+  else
+    printf "%${size}s" '' >"$box/script"
+  fi
+}
+
 # All room is taken before a byte of the script is read, because what was read cannot be asked for again.
 claim() {
-  folder=
-  case $1 in
-    /*) ;;
-    *) return 1 ;;
-  esac
-  mkdir -m 700 "$1/.chargehand-$name" || return 1
-  folder=$1/.chargehand-$name
-  printf '%64s\n' '' >"$folder/pid" && : >"$folder/why" && printf "%${size}s" '' >"$folder/script" && return 0
-  rm -rf "$folder"
-  folder=
-  full="$full $1"
+  mkdir -m 700 "$1" || return 1
+  box=$1
+  printf '%64s\n' '' >"$box/pid" && : >"$box/why" && fill && return 0
+  rm -rf "$box"
+  box=
+  full="$full ${1%/*}"
   return 1
 }
 
@@ -51,56 +58,66 @@ claim() {
 # before and after ours is made, so that of two who come at once never both start.
 fence() {
   for other in "$@"; do
-    case $other in
-      /*) other=$other/.chargehand-$name ;;
-      *) continue ;;
-    esac
     [ -e "$other" ] || [ -L "$other" ] || continue
-    [ "$folder" ] && [ "$other" -ef "$folder" ] || refuse already-there "$other is there: started before"
+    [ "$box" ] && [ "$other" -ef "$box" ] || refuse already-there "$other is there: started before"
   done
 }
 
+has() {
+  command -v "$1" >/dev/null 2>&1
+}
+
+box=
 full=
-folder=
-fence "$@"
-for parent in "$@"; do
-  claim "$parent" 2>/dev/null && break
+tried=$*
+for other in "$@"; do
+  shift
+  case $other in
+    /*) set -- "$@" "$other/.chargehand-$name" ;;
+  esac
 done
 fence "$@"
-if [ -z "$folder" ]; then
+for other in "$@"; do
+  claim "$other" 2>/dev/null && break
+done
+fence "$@"
+if [ -z "$box" ]; then
   [ -z "$full" ] || refuse no-space "no room for $size bytes in$full"
-  refuse no-folder "no folder to write to: tried $*"
+  refuse no-folder "no folder to write to: tried $tried"
 fi
 
-: >"$folder/script"
+# upload: left out when the script is in text
+: >"$box/script"
 left=$size
 while [ "$left" -gt 0 ]; do
   block=$left
   [ "$left" -le 65536 ] || block=65536
-  dd bs="$block" count=1 <&3 >>"$folder/script" 2>"$folder/why" || refuse no-space "cannot write to $folder"
+  dd bs="$block" count=1 <&3 >>"$box/script" 2<>"$box/why" || refuse no-space "cannot write to $box"
   # It says `1+0` when it found as much as it was to read; only else they are counted.
-  read -r found rest <"$folder/why"
+  read -r found rest <"$box/why"
   now=$((left - block))
-  [ "$found" = 1+0 ] || now=$((size - $(wc -c <"$folder/script")))
+  [ "$found" = 1+0 ] || now=$((size - $(wc -c <"$box/script")))
   [ "$now" -lt "$left" ] || refuse upload-cut "$left of $size bytes of the script are missing"
   left=$now
 done
 IFS= read -r last <&3
 [ "$last" = "$nonce" ] || refuse upload-cut "the script arrived with a wrong length"
-if command -v sha256sum >/dev/null 2>&1; then
-  found=$(sha256sum <"$folder/script")
+if [ "$sum" ] && has sha256sum; then
+  found=$(sha256sum <"$box/script")
   [ "${found%% *}" = "$sum" ] || refuse upload-cut "the script arrived damaged"
 fi
-command -v "$interpreter" >/dev/null 2>&1 || refuse interpreter-missing "no program $interpreter on this host"
+# :upload
+
+has "$interpreter" || refuse interpreter-missing "no program $interpreter on this host"
 
 # The script gets a session of its own, so that it can be stopped with all its children.
-set -- "$interpreter" ${argument:+"$argument"} "$folder/script"
+set -- "$interpreter" ${argument:+"$argument"} "$box/script"
 group=-
-if command -v setsid >/dev/null 2>&1; then
+if has setsid; then
   set -- setsid "$@"
-elif command -v perl >/dev/null 2>&1; then
+elif has perl; then
   set -- perl -e 'use POSIX; POSIX::setsid(); exec { $ARGV[0] } @ARGV; exit 127' "$@"
-elif command -v python3 >/dev/null 2>&1; then
+elif has python3; then
   set -- python3 -c 'import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])' "$@"
 else
   group=
@@ -141,10 +158,10 @@ strike() {
 }
 
 halt() {
-  [ ! -e "$folder/exit_code" ] || return 0
-  echo "$1" >"$folder/stop"
+  [ ! -e "$box/exit_code" ] || return 0
+  echo "$1" >"$box/stop"
   pid=
-  while read -r pid <"$folder/pid" && [ -z "$pid" ]; do
+  while read -r pid <"$box/pid" && [ -z "$pid" ]; do
     sleep 0.1 || sleep 1
   done
   strike TERM
@@ -167,7 +184,7 @@ watch() {
 }
 
 mark START || {
-  rm -rf "$folder"
+  rm -rf "$box"
   exit 98
 }
 watch &
@@ -176,15 +193,15 @@ watcher=$!
 # In the foreground: a background command of sh ignores INT and QUIT, and so would all its children.
 # What the shell says about a signal goes to a file: only that tells `exit 137` from a KILL.
 {
-  /bin/sh -c "$launch" chargehand "$folder" "$mask" "$@"
+  /bin/sh -c "$launch" chargehand "$box" "$mask" "$@"
   status=$?
-} 4>&2 2>"$folder/why"
-echo "$status" >"$folder/exit_code"
-read -r why <"$folder/why"
+} 4>&2 2>"$box/why"
+echo "$status" >"$box/exit_code"
+read -r why <"$box/why"
 halted=-
-if [ -e "$folder/stop" ]; then
-  read -r pid <"$folder/pid"
-  read -r seconds <"$folder/stop"
+if [ -e "$box/stop" ]; then
+  read -r pid <"$box/pid"
+  read -r seconds <"$box/stop"
   await $((seconds * 10 + 30))
   halted=gone
   if lives; then
@@ -194,8 +211,10 @@ fi
 # Until our side has recorded the result, the folder is the only evidence of it; where nobody will ask, it goes.
 mark END "$status $halted $why" || [ -z "$keep" ] || exit 98
 wait "$watcher" || [ -z "$keep" ] || exit 0
-rm -rf "$folder"
+rm -rf "$box"
 printf '%s GONE\n' "$nonce"
+
+# forgotten: left out by fifteen starts of sixteen, for it takes a list of the folder and two programs
 exec >/dev/null 2>&1
-set -- "$parent"/.chargehand-*
+set -- "${box%-*}"-*
 [ ! -d "$1" ] || find "$@" -prune -type d -user "$(id -u)" -mtime +7 -exec rm -rf {} +
