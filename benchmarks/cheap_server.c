@@ -270,7 +270,7 @@ static int start_answer(struct command *command, const char *line)
 	return SSH_OK;
 }
 
-/* Whether the wrapper's line, the script and the line after it are there. */
+/* Whether the wrapper's line is there, with the script in it, or else the script and the line after it. */
 static bool has_script(struct command *command)
 {
 	char last[80];
@@ -278,7 +278,9 @@ static bool has_script(struct command *command)
 	char *nonce = strstr(command->waiting, " nonce=");
 	if (!nonce || sscanf(nonce, " nonce=%64[0-9a-f]", command->nonce) != 1)
 		return false;
-	int size = snprintf(last, sizeof last, "%s\n", command->nonce);
+	char *script = strstr(command->waiting, " text='");
+	bool in_line = script && script[7] != '\'';
+	int size = snprintf(last, sizeof last, in_line ? "\n" : "%s\n", command->nonce);
 	return command->left >= size && !strcmp(command->waiting + command->left - size, last);
 }
 
@@ -301,7 +303,7 @@ static void answer(struct command *command)
 		command->left = 0;
 		command->stage = WAITS_TO_SETTLE;
 		record(command, "START");
-		if (!strstr(command->waiting, "\ntrue"))
+		if (!strstr(command->waiting, " text='true'"))
 			say(command, text, false);
 		record(command, "END 0 -");
 	} else if (command->stage == WAITS_TO_SETTLE && command->left && strchr(command->waiting, '\n')) {
