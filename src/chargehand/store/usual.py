@@ -5,18 +5,15 @@ of some entries finds its share otherwise, none of them is written here, and eac
 Only for SQLite, where nobody else writes meanwhile.
 """
 
+import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
-
-from chargehand.past.columns import microseconds_of
 from chargehand.past.rows import STREAMS
 from chargehand.result import HostResult, Status
+from chargehand.store.engine import Connection
 from chargehand.store.entry import Chunk, Entry, Intent, Outcome, Settled, Started
-from chargehand.store.tables import tellable
 from chargehand.store.verdict import columns_of
 
 _OF_RESULT: Final = tuple(columns_of(HostResult(host="", status=Status.UNKNOWN)))
@@ -77,14 +74,13 @@ def write_usual(connection: Connection, entries: Sequence[Entry]) -> None:
                 raise UnusualError
             stages[entry.share_id] = stage
     for statement in _IN_ORDER:
-        if rows[statement]:
-            done = connection.exec_driver_sql(statement, rows[statement])
-            if done.rowcount != len(rows[statement]):
-                raise UnusualError
+        some = rows[statement]
+        if some and connection.change_each(statement, some) != len(some):
+            raise UnusualError
     if rows[_CHUNK]:
         try:
-            connection.exec_driver_sql(_CHUNK, rows[_CHUNK])
-        except IntegrityError as error:  # no such share
+            connection.change_each(_CHUNK, rows[_CHUNK])
+        except sqlite3.IntegrityError as error:  # no such share
             raise UnusualError from error
 
 
@@ -92,29 +88,23 @@ def _change(entry: Entry) -> tuple[str, Mapping[str, object]]:
     """What an entry does, and the values that it takes."""
     match entry:
         case Intent():
-            at = microseconds_of(entry.at)
-            return _INTENT, {"token": entry.token, "runner_id": entry.runner_id, "at": at}
+            return _INTENT, {"token": entry.token, "runner_id": entry.runner_id, "at": entry.at}
         case Started():
-            return _STARTED, {"token": entry.token, "at": microseconds_of(entry.at)}
+            return _STARTED, {"token": entry.token, "at": entry.at}
         case Outcome():
             statement = _NEVER_BEGAN if entry.token is None else _ENDED
-            return statement, {**_result(entry.result), "token": entry.token, "reconciled": entry.reconciled}
+            return statement, {
+                **columns_of(entry.result),
+                "token": entry.token,
+                "reconciled": entry.reconciled,
+            }
         case Settled():
             return _SETTLED, {}
         case Chunk():
             return _CHUNK, {
                 "sequence": entry.sequence,
-                "at": microseconds_of(entry.at),
+                "at": entry.at,
                 "stream": STREAMS[entry.stream],
                 "offset_bytes": entry.offset_bytes,
                 "content": entry.content,
             }
-
-
-def _result(result: HostResult) -> dict[str, object]:
-    values = {
-        name: tellable(value) if isinstance(value, str) else value
-        for name, value in columns_of(result).items()
-    }
-    started_at = result.started_at
-    return values | {"started_at": None if started_at is None else microseconds_of(started_at)}
