@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from importlib import import_module
 from typing import Protocol
 
 from chargehand.cli import screen
@@ -29,7 +30,6 @@ from chargehand.report.display import Display, display_for
 from chargehand.report.forge import forge_of
 from chargehand.report.invocation import InvocationRecord, document
 from chargehand.report.jsontext import dumps
-from chargehand.report.junit import ran
 from chargehand.report.ndjson import EventWriter
 from chargehand.report.plain import PlainDisplay
 from chargehand.report.recap import outcome, recap, tally
@@ -185,7 +185,7 @@ class Telling:
             documents = [document(record) for record in self._records]
             self._write(dumps(documents[0] if len(documents) == 1 else documents) + "\n")
         elif self._output == "junit":
-            self._write(ran(self._records) + "\n")
+            self._write(import_module("chargehand.report.junit").ran(self._records) + "\n")
         code = code or (screen.STDOUT_CLOSED if self._stdout_closed else 0)
         set_outputs(self._outputs(code), os.environ)
         return code

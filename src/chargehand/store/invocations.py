@@ -85,11 +85,18 @@ class Invocations:
             }
         )
 
+        logics = "SELECT id FROM recurring_logic WHERE id = :this"
+        same = "SELECT id FROM job_invocation WHERE task_id = :task_id"
+
         def step(connection: Connection) -> int | None:
-            _check_logic(connection, logic_id)
+            if logic_id is not None and not connection.rows(logics, {"this": logic_id}):
+                raise StoreError(f"there is no recurring logic {logic_id}")
             invocation_id = connection.add(inserting("job_invocation", columns), columns)
-            if invocation_id is None:
-                return _same(connection, record.task_id)
+            if (
+                invocation_id is None
+            ):  # it was written before the answer was lost, or another one is in the way
+                own = connection.rows(same, {"task_id": record.task_id})
+                return own[0]["id"] if own else None
             _insert_shares(connection, shares, invocation_id)
             return invocation_id
 
@@ -387,20 +394,3 @@ def _state(connection: Connection, invocation_id: int, runner_id: str) -> str | 
     statement = f"SELECT state FROM job_invocation WHERE {_MINE}{LOCKED[connection.dialect]}"  # noqa: S608
     rows = connection.rows(statement, {"this": invocation_id, "mine": runner_id})
     return rows[0]["state"] if rows else None
-
-
-def _same(connection: Connection, task_id: str) -> int | None:
-    """An invocation that was written before the answer was lost; None when another one was in the way."""
-    rows = connection.rows("SELECT id FROM job_invocation WHERE task_id = :task_id", {"task_id": task_id})
-    return rows[0]["id"] if rows else None
-
-
-def _check_logic(connection: Connection, logic_id: int | None) -> None:
-    """Refuse a recurring logic that is not there.
-
-    Raises:
-        StoreError: There is none of that number.
-    """
-    this = {"this": logic_id}
-    if logic_id is not None and not connection.rows("SELECT id FROM recurring_logic WHERE id = :this", this):
-        raise StoreError(f"there is no recurring logic {logic_id}")
