@@ -7,13 +7,15 @@ Only for SQLite, where nobody else writes meanwhile.
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
+from chargehand.past.columns import kept, microseconds_of
 from chargehand.past.rows import STREAMS
 from chargehand.result import HostResult, Status
 from chargehand.store.engine import Connection
 from chargehand.store.entry import Chunk, Entry, Intent, Outcome, Settled, Started
+from chargehand.store.sqlite import FileConnection
 from chargehand.store.verdict import columns_of
 
 _OF_RESULT: Final = tuple(columns_of(HostResult(host="", status=Status.UNKNOWN)))
@@ -64,37 +66,41 @@ def write_usual(connection: Connection, entries: Sequence[Entry]) -> None:
     Raises:
         UnusualError: One of them is not usual.
     """
-    rows: dict[str, list[Mapping[str, object]]] = defaultdict(list)
+    if not isinstance(connection, FileConnection):
+        raise UnusualError
+    rows: dict[str, list[dict[str, object]]] = defaultdict(list)
     stages: dict[int, int] = {}
     for entry in entries:
         statement, values = _change(entry)
-        rows[statement].append({"share": entry.share_id, **values})
+        values["share"] = entry.share_id
+        rows[statement].append(values)
         if stage := _STAGES.get(type(entry), 0):
             if stage <= stages.get(entry.share_id, 0):
                 raise UnusualError
             stages[entry.share_id] = stage
     for statement in _IN_ORDER:
         some = rows[statement]
-        if some and connection.change_each(statement, some) != len(some):
+        if some and connection.driver.executemany(statement, some).rowcount != len(some):
             raise UnusualError
     if rows[_CHUNK]:
         try:
-            connection.change_each(_CHUNK, rows[_CHUNK])
+            connection.driver.executemany(_CHUNK, rows[_CHUNK])
         except sqlite3.IntegrityError as error:  # no such share
             raise UnusualError from error
 
 
-def _change(entry: Entry) -> tuple[str, Mapping[str, object]]:
-    """What an entry does, and the values that it takes."""
+def _change(entry: Entry) -> tuple[str, dict[str, object]]:
+    """What an entry does, and the values that it takes, as columns hold them."""
     match entry:
         case Intent():
-            return _INTENT, {"token": entry.token, "runner_id": entry.runner_id, "at": entry.at}
+            at = microseconds_of(entry.at)
+            return _INTENT, {"token": entry.token, "runner_id": entry.runner_id, "at": at}
         case Started():
-            return _STARTED, {"token": entry.token, "at": entry.at}
+            return _STARTED, {"token": entry.token, "at": microseconds_of(entry.at)}
         case Outcome():
             statement = _NEVER_BEGAN if entry.token is None else _ENDED
             return statement, {
-                **columns_of(entry.result),
+                **kept(columns_of(entry.result)),
                 "token": entry.token,
                 "reconciled": entry.reconciled,
             }
@@ -103,7 +109,7 @@ def _change(entry: Entry) -> tuple[str, Mapping[str, object]]:
         case Chunk():
             return _CHUNK, {
                 "sequence": entry.sequence,
-                "at": entry.at,
+                "at": microseconds_of(entry.at),
                 "stream": STREAMS[entry.stream],
                 "offset_bytes": entry.offset_bytes,
                 "content": entry.content,
