@@ -6,12 +6,13 @@ connects to anything.
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 
 from chargehand.connection import Become, ConnectionSettings
 from chargehand.credentials import Credentials, Login
 from chargehand.errors import InventoryError, NoHostMatchedError, PolicyError, Problem, UnknownHostError
+from chargehand.frozen import frozen
 from chargehand.host import Host
 from chargehand.inventory import Inventory
 from chargehand.inventory.connection import HostBecome, HostConnection
@@ -24,7 +25,7 @@ from chargehand.share import TemplateInvocation, Trouble
 from chargehand.targeting import exclude, narrow, pick, resolve
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Selection:
     """Which of the targeted hosts the command line keeps.
 
@@ -40,7 +41,7 @@ class Selection:
     exclude: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Access:
     """What the command line says about reaching hosts; stronger than job, host and setting.
 
@@ -62,7 +63,7 @@ EVERY_HOST = Selection()
 NO_CREDENTIALS = Credentials()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Plan:
     """What a job invocation does, host by host.
 

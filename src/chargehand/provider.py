@@ -8,13 +8,13 @@ other: `Unreachable` (no session), `NotStarted` (a session, but the script did n
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Final, Protocol
 
 from chargehand.connection import ConnectionSettings
 from chargehand.errors import UsageError, did_you_mean
 from chargehand.event import Stream
+from chargehand.frozen import frozen
 from chargehand.script import RenderedScript
 
 
@@ -48,7 +48,7 @@ class NotStarted(Exception):  # noqa: N818 - a host's trouble, not a defect
         self.noise = noise
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Ending:
     """How a script that started came to its end.
 

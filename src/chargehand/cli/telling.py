@@ -6,7 +6,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from importlib import import_module
@@ -21,6 +20,7 @@ from chargehand.cli.requests.launching import LaunchRequest
 from chargehand.errors import Problem, StoreError
 from chargehand.event import Notice, Observer
 from chargehand.execution import Execution
+from chargehand.frozen import frozen
 from chargehand.plan import Plan
 from chargehand.project import Project
 from chargehand.provenance import Launch, Provenance
@@ -46,7 +46,7 @@ class CarryOut(Protocol):
         """To its end."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Rerun:
     """The command line that runs the same again without the record of it.
 

@@ -3,12 +3,12 @@
 import os
 import sqlite3
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from chargehand.errors import StoreError
+from chargehand.frozen import frozen
 from chargehand.past.columns import kept
 from chargehand.past.folder import check_owner
 from chargehand.past.reading import Dialect, Reader, Row, T
@@ -33,7 +33,7 @@ TROUBLES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Trouble:
     """What an error of a database means.
 

@@ -12,6 +12,7 @@ from typing import Final, Literal
 from jinja2 import TemplateError, nodes
 
 from chargehand.errors import InvalidError
+from chargehand.frozen import frozen
 from chargehand.host import Host
 from chargehand.render import frame
 from chargehand.render.environment import Sandbox
@@ -28,7 +29,7 @@ _METHODS: Final = frozenset(name for kind in (dict, list, str, int, float) for n
 _REFERENCES: Final = (nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Reads:
     """What a template, and every template that it names, can read of a host.
 

@@ -3,10 +3,10 @@
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
 
+from chargehand.frozen import frozen
 from chargehand.script import RenderedScript
 
 GRACE_S: Final = 10
@@ -31,7 +31,7 @@ def join_lines(program: str) -> str:
 _PROGRAM: Final = join_lines(files("chargehand.start").joinpath("wrapper.sh").read_text("utf-8"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Wrapper:
     """What is sent over stdin to run one script.
 

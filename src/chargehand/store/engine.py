@@ -6,10 +6,10 @@ Statements are plain SQL, the same for every database; a name after a colon stan
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from chargehand.errors import StoreError
+from chargehand.frozen import frozen
 from chargehand.past.file import Trouble
 from chargehand.past.reading import Dialect, Reader
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 _PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Waits:
     """How long a database is waited for, in seconds.
 

@@ -1,12 +1,13 @@
 """Recurring logics in the store: what they are, what was decided for them, and one place that decides."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import Final
 
 from chargehand.errors import StoreError
 from chargehand.failpoint import reach
+from chargehand.frozen import frozen
 from chargehand.past.columns import told
 from chargehand.past.logics import KnownLogics, logic_of
 from chargehand.past.lookup import listed
@@ -24,7 +25,7 @@ _KEEP: Final = updating("recurring_logic", _COLUMNS, "id = :this")
 _OWN: Final = "recurring_logic_id = :logic"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Draft:
     """What is written down of an occurrence.
 
@@ -39,7 +40,7 @@ class Draft:
     idempotent: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Decided:
     """A decision that stands.
 

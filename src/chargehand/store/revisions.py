@@ -1,10 +1,11 @@
 """Revisions: which commit of a tracked repository is in force, and what became of newer ones."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final
 
+from chargehand.frozen import frozen
 from chargehand.past.columns import told
 from chargehand.provenance import Trigger
 from chargehand.store.engine import Connection, Database
@@ -12,7 +13,7 @@ from chargehand.store.rows import NEW_REVISION
 from chargehand.store.statements import inserting, updating
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Revision:
     """What is known of a tracked repository.
 
