@@ -8,6 +8,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from datetime import datetime
+from typing import Any
 
 from chargehand.connection import Become, ConnectionSettings
 from chargehand.credentials import Credentials, Login
@@ -239,13 +240,14 @@ class _Reach:
         """One host's share of the invocation."""
         job, access = self._credentials.job, self._access
         own = connection.settings
-        settings = replace(
-            own,
-            user=self._invocation.ssh_user or own.user,
-            password=access.password or job.password or own.password,
-            key_passphrase=job.key_passphrase or own.key_passphrase,
-            private_key_file=access.private_key_file or own.private_key_file,
-        )
+        said = {
+            "user": self._invocation.ssh_user,
+            "password": access.password or job.password,
+            "key_passphrase": job.key_passphrase,
+            "private_key_file": access.private_key_file,
+        }
+        over: dict[str, Any] = {name: value for name, value in said.items() if value}
+        settings = replace(own, **over) if over else own
         become = self._become(settings, connection.become)
         used = (settings.password, settings.key_passphrase, settings.private_key, become and become.password)
         return TemplateInvocation(

@@ -153,7 +153,7 @@ class Telling:
             self._write(recap(ended.result, rerun=again(ended), forge=forge_of(os.environ)))
         self._remember(ended.record)
         title = f"{ended.record.description}: {tally(ended.result)}"
-        add_summary(title, outcome(ended.result), os.environ)
+        add_summary(title, lambda: outcome(ended.result), os.environ)
         if ended.unrecorded:
             screen.note(f"chargehand: {ended.unrecorded}")
         return self.interrupted or ended.exit_code

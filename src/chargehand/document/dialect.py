@@ -16,6 +16,7 @@ from yaml.constructor import ConstructorError, SafeConstructor
 from yaml.resolver import Resolver
 
 from chargehand.frozen import frozen
+from chargehand.secret import Vaulted
 
 _CORE_TAG = "tag:yaml.org,2002:"
 _VAULT_TAGS = frozenset({"!vault", "!vault-encrypted"})
@@ -29,13 +30,6 @@ _NOT_FINITE = re.compile(r"([-+]?)\.(?:(inf|Inf|INF)|nan|NaN|NAN)\Z")
 _CONTROLS = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff"
 _LINE_BREAKS = "\x85\u2028\u2029"
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
-
-
-@frozen(kw_only=False)
-class Vaulted:
-    """A ``!vault`` scalar, still encrypted; `chargehand.vault` decrypts its text."""
-
-    text: str
 
 
 @frozen
