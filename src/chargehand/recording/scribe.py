@@ -20,7 +20,7 @@ FLUSH_S: Final = 0.25
 
 PULSE_S: Final = 1.0
 
-PACE_S: Final = 0.025
+PACE_S: Final = 0.05
 """How far apart transactions begin at least while many hosts wait for them, so that each takes more."""
 
 _CROWD: Final = 8

@@ -8,7 +8,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -22,7 +22,13 @@ from chargehand.store.engine import Connection
 from chargehand.store.migrations import HEAD, migrate_file, version_of
 
 _WAL_BYTES: Final = 16 << 20
-_SET_UP: Final = ("foreign_keys=ON", "synchronous=FULL", f"journal_size_limit={_WAL_BYTES}")
+_PAGE_BYTES: Final = 4096
+_SET_UP: Final = (
+    "foreign_keys=ON",
+    "synchronous=FULL",
+    f"journal_size_limit={_WAL_BYTES}",
+    f"wal_autocheckpoint={_WAL_BYTES // _PAGE_BYTES}",
+)
 
 
 def open_file(path: Path, *, clock: Callable[[], datetime], busy_s: float) -> "SqliteFile":
@@ -150,11 +156,9 @@ class SqliteFile:
         self._idle: list[sqlite3.Connection] = []
         self._closed = False
 
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self) -> AbstractContextManager[Connection]:
         """A transaction that reads."""
-        with self._transaction("BEGIN") as connection:
-            yield connection
+        return self._transaction("BEGIN")
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
