@@ -2,12 +2,15 @@
 
 Every statement changes a share only where the verdict on its entry is that it says something new. When one
 of some entries finds its share otherwise, none of them is written here, and each gets a verdict of its own.
-Only for SQLite, where nobody else writes meanwhile.
+Only for SQLite, where nobody else writes meanwhile. One statement is for many shares: SQLite is left to work
+without Python's lock, and to have that back after every row would be a wait for the thread that serves hosts.
 """
 
+import re
 import sqlite3
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Final
 
 from chargehand.past.columns import kept, microseconds_of
@@ -50,9 +53,11 @@ _CHUNK: Final = (
 _ENDED: Final = _ending("state IN ('starting', 'running') AND token = :token")
 _NEVER_BEGAN: Final = _ending("state = 'queued'")
 _SETTLED: Final = "UPDATE template_invocation SET settled = 1 WHERE id = :share AND state = 'stopped'"
+_AT_ONCE: Final = 32
 _IN_ORDER: Final = (_INTENT, _STARTED, _ENDED, _NEVER_BEGAN, _SETTLED)
 """In the order in which a share meets them."""
 
+_NAME: Final = re.compile(r":(\w+)")
 _STAGES: Final = {Intent: 1, Started: 2, Outcome: 3, Settled: 4}
 
 
@@ -79,14 +84,43 @@ def write_usual(connection: Connection, entries: Sequence[Entry]) -> None:
                 raise UnusualError
             stages[entry.share_id] = stage
     for statement in _IN_ORDER:
-        some = rows[statement]
-        if some and connection.driver.executemany(statement, some).rowcount != len(some):
+        if _do(connection, statement, rows[statement]) != len(rows[statement]):
             raise UnusualError
-    if rows[_CHUNK]:
-        try:
-            connection.driver.executemany(_CHUNK, rows[_CHUNK])
-        except sqlite3.IntegrityError as error:  # no such share
-            raise UnusualError from error
+    try:
+        _do(connection, _CHUNK, rows[_CHUNK])
+    except sqlite3.IntegrityError as error:  # no such share
+        raise UnusualError from error
+
+
+def _do(connection: FileConnection, statement: str, rows: Sequence[Mapping[str, object]]) -> int:
+    """Do a statement for every row of values, many at once; how many rows of the table that changed."""
+    changed = begin = 0
+    names = _names(statement)
+    while left := len(rows) - begin:
+        size = min(_AT_ONCE, 1 << (left.bit_length() - 1))  # so that few statements are to be prepared
+        values = [row[name] for row in rows[begin : begin + size] for name in names]
+        changed += connection.driver.execute(_for_many(statement, size), values).rowcount
+        begin += size
+    return changed
+
+
+@cache
+def _names(statement: str) -> tuple[str, ...]:
+    """The names of its values."""
+    return tuple(dict.fromkeys(_NAME.findall(statement)))
+
+
+@cache
+def _for_many(statement: str, size: int) -> str:
+    """A statement for so many rows of values."""
+    names = _names(statement)
+    row = f"({', '.join('?' * len(names))})"
+    table = f"VALUES {', '.join([row] * size)}"
+    if statement == _CHUNK:
+        return statement.partition("VALUES")[0] + table
+    named = _NAME.sub(lambda name: f"given.column{names.index(name[1]) + 1}", statement)
+    change, where, condition = named.partition(" WHERE ")
+    return f"{change} FROM ({table}) AS given{where}{condition}"
 
 
 def _change(entry: Entry) -> tuple[str, dict[str, object]]:
