@@ -8,14 +8,18 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from sqlalchemy import Engine
 
 from chargehand.store import Store, Waits, open_store
+from chargehand.store.migrations.upgrade import engine_of
+from chargehand.store.sqlite import SqliteFile
 from sshd import ROOT, wait_until
 
 KINDS = ("sqlite", "postgresql")
@@ -143,6 +147,15 @@ def postgres(request: pytest.FixtureRequest) -> Server:
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A new empty database of each kind; an empty URL means SQLite in the folder of the store."""
     return "" if request.param == "sqlite" else request.getfixturevalue("postgres").create()
+
+
+@contextmanager
+def engine(store: Store) -> Iterator[Engine]:
+    """An engine for the database of a store; its transactions write."""
+    backend = store._database._backend
+    made = engine_of(backend.path, 10) if isinstance(backend, SqliteFile) else backend.engine
+    yield made
+    made.dispose()
 
 
 @pytest.fixture

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, inspect
 
-from chargehand.store import postgresql, sqlite
-from chargehand.store.migrations import version_of
+from chargehand.store.migrations import upgrade
 
 Migrate = Callable[[Connection], None]
 _sent: dict[str, list[str]] = {}
@@ -19,13 +18,12 @@ _sent: dict[str, list[str]] = {}
 
 def remember() -> None:
     """Have the stores of this process, and of those it forks, make their tables so from now on."""
-    for module in (sqlite, postgresql):
-        module.migrate = partial(_migrate, module.migrate)
+    upgrade.upgrade = partial(_migrate, upgrade.upgrade)
 
 
 def _migrate(migrate: Migrate, connection: Connection) -> None:
     dialect = connection.dialect.name
-    if version_of(connection) is not None:
+    if inspect(connection).has_table("alembic_version"):
         migrate(connection)
     elif dialect in _sent:
         for statement in _sent[dialect]:

@@ -8,12 +8,13 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
 
 from chargehand.connection import ConnectionSettings
-from chargehand.provider import Ending, NotStarted, Provider, Stop, Unreachable, find_provider
+from chargehand.provider import OURS, Ending, NotStarted, Provider, Stop, Unreachable, find_provider
 from chargehand.script import RenderedScript
 from chargehand.start import conduct, wrapper
 from heard import Heard
@@ -394,3 +395,10 @@ def test_cancelled_at_any_moment_a_script_has_run_or_not_and_is_gone(reach: Reac
     reach.provider.close()
     assert not [pid for pid in pids(trace, 1) if alive(pid)]
     wait_until(lambda: reach.left() == [], what="nothing is left")
+
+
+def test_our_providers_are_found_where_our_entry_points_say():
+    points = distribution("chargehand").entry_points.select(group="chargehand.providers")
+    assert {point.name: point.value for point in points} == OURS
+    for point in points:
+        assert find_provider(point.name) is point.load()

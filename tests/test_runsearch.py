@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, text
 
+import databases
 from chargehand.past.runsearch import (
     MAX_CONDITIONS,
     MAX_LEVELS,
@@ -123,7 +124,8 @@ queries = st.recursive(
 
 @pytest.fixture
 def engine(store):
-    return store._database._backend.writer
+    with databases.engine(store) as made:
+        yield made
 
 
 def numbered(found):

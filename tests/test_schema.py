@@ -1,12 +1,18 @@
 import json
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from chargehand.document import load, parse
+from chargehand.document import Vaulted, load, parse
 from chargehand.errors import Problem
-from chargehand.schema import PROBLEMS_SHOWN, check, schema_path
+from chargehand.schema import PROBLEMS_SHOWN, check, schema_path, violation
+from chargehand.schema.fit import content_of, fits
+from laws import tried
 
 ROOT = Path(__file__).parents[1]
 CASES = Path(__file__).parent / "cases" / "schema"
@@ -118,3 +124,60 @@ def test_jsonschema_itself_agrees_on_what_is_refused():
 def test_a_wheel_carries_the_schemas():
     pyproject = (ROOT / "pyproject.toml").read_text()
     assert '"schemas" = "chargehand/schemas"' in pyproject
+
+
+WHOLE = content_of("job")
+ODD = st.sampled_from(
+    [
+        None,
+        True,
+        0,
+        1,
+        -1,
+        1.0,
+        1.5,
+        math.inf,
+        "",
+        "x",
+        "1h",
+        "0 3 * * *",
+        [],
+        [1],
+        ["x"],
+        {},
+        {"x": 1},
+        Vaulted("x"),
+    ]
+)
+
+
+def nearly(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
+    """What is as a schema says, or not quite."""
+    return ODD if isinstance(schema, bool) else st.one_of(*(meant(schema) * 3), ODD)
+
+
+def meant(schema: dict[str, Any]) -> list[st.SearchStrategy[Any]]:
+    if "$ref" in schema:
+        return [st.deferred(lambda: nearly(WHOLE["$defs"][schema["$ref"].rpartition("/")[2]]))]
+    if "enum" in schema:
+        return [st.sampled_from(schema["enum"])]
+    if "properties" in schema:
+        keys = {
+            name: st.deferred(lambda each=each: nearly(each)) for name, each in schema["properties"].items()
+        }
+        needed = set(schema.get("required", ())) & set(keys)
+        names = st.sets(st.sampled_from(sorted(keys)), max_size=3)
+        return [
+            names.flatmap(lambda some: st.fixed_dictionaries({name: keys[name] for name in some | needed}))
+        ]
+    if "anyOf" in schema:
+        return [nearly(each) for each in schema["anyOf"]]
+    if "items" in schema:
+        return [st.lists(st.deferred(lambda: nearly(schema["items"])), max_size=2)]
+    return [st.sampled_from(schema["examples"])] if "examples" in schema else [ODD]
+
+
+@tried(60)
+@given(nearly(WHOLE))
+def test_what_fits_is_what_jsonschema_finds_nothing_wrong_with(value):
+    assert fits(value, WHOLE, WHOLE) is violation._validator("job").is_valid(value)

@@ -19,6 +19,8 @@ from chargehand.report.invocation import document
 from chargehand.report.jsontext import dumps
 from chargehand.store import Runner, Store, Unfinished, open_store, tables
 from chargehand.store.entry import Outcome, Settled
+from chargehand.store.rows import NEW_INVOCATION, NEW_REVISION, NEW_SHARE
+from databases import engine
 from invocations import (
     LAUNCH,
     ME,
@@ -143,7 +145,8 @@ def test_the_recurring_logic_of_an_invocation_is_told_with_it(store):
         "since": NOW,
         "seen_until": NOW,
     }
-    store._database.write(lambda connection: connection.execute(insert(tables.recurring_logic).values(logic)))
+    with engine(store) as made, made.begin() as connection:
+        connection.execute(insert(tables.recurring_logic).values(logic))
     facts = {"runner_id": None, "created_at": NOW, "logic_id": 1, "occurrence": NOW}
     number = store.invocations.create(record(), LAUNCH, None, **facts)
     assert store.invocations.create(record(), LAUNCH, None, **facts) is None, "one start an occurrence"
@@ -517,11 +520,9 @@ def test_a_runner_that_is_frozen_is_alive(store, another):
 
 
 def elsewhere(store: Store, own: Runner, **facts: object) -> None:
-    row = tables.runner.c.id == own.id
     facts = {"machine": "another"} | facts
-    store._database.write(
-        lambda connection: connection.execute(update(tables.runner).where(row).values(facts))
-    )
+    with engine(store) as made, made.begin() as connection:
+        connection.execute(update(tables.runner).where(tables.runner.c.id == own.id).values(facts))
 
 
 def test_a_runner_of_another_machine_is_alive_as_long_as_it_is_heard_of(store, state):
@@ -580,3 +581,12 @@ def test_no_secret_is_in_the_store(store, state, database_url):
     kept = b"".join(path.read_bytes() for path in state.rglob("*") if path.is_file())
     assert b"s3cret-canary" not in kept
     assert "s3cret-canary" not in repr(store)
+
+
+NEW = {"job_invocation": NEW_INVOCATION, "template_invocation": NEW_SHARE, "revision": NEW_REVISION}
+
+
+@pytest.mark.parametrize("name", NEW)
+def test_a_new_row_says_what_the_tables_say_where_nobody_says_anything(name):
+    columns = tables.metadata.tables[name].columns
+    assert NEW[name] == {each.name: each.default.arg for each in columns if each.default is not None}

@@ -15,7 +15,6 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
 
 from chargehand.errors import StoreError
 from chargehand.past.folder import check_local
@@ -23,7 +22,7 @@ from chargehand.store import Store, Waits, open_store, tables
 from chargehand.store.engine import Database
 from chargehand.store.migrations import HEAD
 from chargehand.store.migrations.upgrade import configured
-from databases import QUICK, Postgres, programs
+from databases import QUICK, Postgres, engine, programs
 from invocations import NOW, create, intent, outcome, share_ids
 from sshd import wait_until
 
@@ -58,7 +57,7 @@ def test_a_new_history_is_its_owners_alone_and_none_of_gits_business(file):
 def test_every_connection_keeps_what_it_wrote_through_a_loss_of_power(file):
     with opened(file.parent) as store:
         ask = {
-            name: store._database.read(lambda c, name=name: c.exec_driver_sql(f"PRAGMA {name}").scalar())
+            name: store._database.read(lambda c, name=name: c.rows(f"PRAGMA {name}")[0][name])
             for name in ("synchronous", "foreign_keys")
         }
     assert ask == {"synchronous": 2, "foreign_keys": 1}
@@ -130,7 +129,7 @@ def test_a_file_that_goes_away_meanwhile_is_noticed_at_the_next_write(file, repl
 
 def test_a_file_that_goes_away_during_a_write_takes_nothing_that_was_confirmed(file):
     with opened(file.parent) as store, pytest.raises(StoreError, match="removed or replaced"):
-        store._database.write(lambda connection: (connection.execute(text("SELECT 1")), file.unlink()))
+        store._database.write(lambda connection: (connection.rows("SELECT 1"), file.unlink()))
 
 
 def test_somebody_else_who_writes_is_waited_for_and_then_named(file):
@@ -154,10 +153,10 @@ def test_a_thread_of_ours_that_writes_for_too_long_is_no_deadlock(file):
 
 def test_a_full_database_takes_nothing_more_and_loses_nothing(file):
     with opened(file.parent) as store:
-        pages = store._database.read(lambda c: c.exec_driver_sql("PRAGMA page_count").scalar())
+        pages = store._database.read(lambda c: c.rows("PRAGMA page_count")[0]["page_count"])
 
         def limit(connection, wanted=pages) -> None:
-            connection.exec_driver_sql(f"PRAGMA max_page_count={wanted}")
+            connection.rows(f"PRAGMA max_page_count={wanted}")
 
         store._database.read(limit)
         with pytest.raises(StoreError, match="disk is full"):
@@ -312,12 +311,13 @@ def test_the_migrations_make_the_tables_as_they_are(store):
             MigrationContext.configure(connection, opts={"compare_type": False}), tables.metadata
         )
 
-    assert store._database.read(differences) == []
+    with engine(store) as made, made.begin() as connection:
+        assert differences(connection) == []
 
 
 def test_a_history_of_a_newer_version_is_refused(database_url, state):
     with opened(state, database_url) as store:
-        store._database.write(lambda c: c.execute(text("UPDATE alembic_version SET version_num = '0999'")))
+        store._database.write(lambda c: c.change("UPDATE alembic_version SET version_num = '0999'"))
     with pytest.raises(StoreError, match=f"have version 0999, this Chargehand knows up to {HEAD}; update"):
         opened(state, database_url)
 

@@ -7,9 +7,8 @@ from functools import partial
 import pytest
 from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
-from sqlalchemy import delete, select
 
-from chargehand.store import open_store, tables
+from chargehand.store import open_store
 from chargehand.store.entry import Outcome, Settled
 from chargehand.store.ledger import write_entries
 from invocations import ME, NOW, chunk, create, intent, result, share_ids, started
@@ -28,10 +27,8 @@ def usual_and_judged(tmp_path):
 
 
 def rows_of(store):
-    tables_now = (tables.template_invocation, tables.output)
-    return store._database.read(
-        lambda connection: [connection.execute(select(table)).all() for table in tables_now]
-    )
+    statements = ("SELECT * FROM template_invocation", "SELECT * FROM output")
+    return store._database.read(lambda connection: [connection.rows(each) for each in statements])
 
 
 OUTCOMES = (result("web1"), result("web1", "unknown", duration_s=None), result("web1", "failed", reason="\0"))
@@ -59,7 +56,7 @@ def test_what_is_written_as_usual_is_what_a_verdict_on_each_entry_writes(
     usual, judged = usual_and_judged
     for store in usual_and_judged:
         store.invocations.prune(keep=0)
-        store._database.write(lambda connection: connection.execute(delete(tables.job_invocation)))
+        store._database.write(lambda connection: connection.change("DELETE FROM job_invocation"))
         shares = create(store, "web1", "web2")
         if cancelled:
             store.invocations.request_cancel(shares, force=False, hosts=["web2"])

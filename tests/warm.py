@@ -206,7 +206,12 @@ if __name__ == "__main__":
         cli = import_module("chargehand.cli")
         for module in iter_modules(cli.__path__, "chargehand.cli."):
             import_module(module.name)
-        for name in ("chargehand.ssh", "chargehand.local", "sqlalchemy.dialects.sqlite"):
+        for name in (
+            "chargehand.ssh",
+            "chargehand.local",
+            "sqlalchemy.dialects.sqlite",
+            "chargehand.store.postgresql",
+        ):
             import_module(name)
         migrated.remember()
         with tempfile.TemporaryDirectory() as folder:

@@ -1,17 +1,17 @@
 """Bookmarks: saved searches, read from ``inventory/bookmarks.yml``."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
 from chargehand.document import load
 from chargehand.errors import Problem, SearchError
+from chargehand.frozen import frozen
 from chargehand.register import find_numbered, read_register
 from chargehand.search import compile_query
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Bookmark:
     """A saved search.
 
@@ -28,7 +28,7 @@ class Bookmark:
     public: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Bookmarks:
     """All bookmarks of a project, in the order of the file.
 

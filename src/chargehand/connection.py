@@ -3,16 +3,16 @@
 Values only; `inventory.connection` reads them from host variables, providers obey them.
 """
 
-from dataclasses import dataclass
 from typing import Literal
 
+from chargehand.frozen import frozen
 from chargehand.secret import Secret
 
 HostKeyPolicy = Literal["strict", "accept-new", "off"]
 BecomeMethod = Literal["sudo", "su", "dzdo", "doas", "run0"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class JumpHost:
     """One hop of a ProxyJump chain.
 
@@ -27,7 +27,7 @@ class JumpHost:
     user: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Become:
     """How the effective user is taken on.
 
@@ -46,7 +46,7 @@ class Become:
     flags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ConnectionSettings:
     """How one host is reached.
 

@@ -1,10 +1,11 @@
 """Credentials: the secrets of one run, looked up late and once, and dropped with it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from chargehand.errors import InvalidError, Place, Problem, SecretError
+from chargehand.frozen import frozen
 from chargehand.invocation import JobInvocation
 from chargehand.reference import SecretReference, read_reference, refuse_prompt, resolve
 from chargehand.secret import Secret
@@ -13,7 +14,7 @@ from chargehand.settings import Settings
 _NAMES = ("password", "key_passphrase", "effective_user_password")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Login:
     """The secrets of one level: of the job, or of the settings.
 
@@ -28,7 +29,7 @@ class Login:
     effective_user_password: Secret | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Credentials:
     """The secrets of one run, resolved; a preview has none.
 

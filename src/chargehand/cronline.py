@@ -7,10 +7,10 @@ differently (six fields, ``?``, ``22-2``, ``59/15``, steps larger than their ran
 import itertools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from chargehand.errors import InvocationError, Problem
+from chargehand.frozen import frozen
 
 _MACROS: Final = {
     "@hourly": "0 * * * *", "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@weekly": "0 0 * * 0",
@@ -45,7 +45,7 @@ class CronError(InvocationError):
         super().__init__(Problem(message, hint=hint, rule="cron_line"))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class CronField:
     """One field of a line.
 
@@ -65,7 +65,7 @@ class CronField:
         return self.written == "*"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CronLine:
     """A line that was understood.
 
@@ -110,7 +110,7 @@ class CronLine:
         return bool(_dates(self.day, self.month))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class _Range:
     name: str
     low: int

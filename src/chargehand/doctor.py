@@ -7,11 +7,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
+
+from chargehand.frozen import frozen
 
 Verdict = Literal["ok", "warn", "fail"]
 _OLDEST = (3, 11)
@@ -19,7 +20,7 @@ _DESCRIPTORS_PER_HOST = 4
 _ASK_S = 5.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Finding:
     """What one look found.
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Container, Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from random import Random
@@ -19,6 +19,7 @@ from chargehand import schema
 from chargehand.compose import Overrides
 from chargehand.document import load
 from chargehand.errors import InvalidError, Problem
+from chargehand.frozen import frozen
 from chargehand.invocation import JobInvocation, Secrets
 from chargehand.job import read_jobs
 from chargehand.plan import Plan, make_plan
@@ -35,7 +36,7 @@ _BY_NAME: Final = Random(0)  # noqa: S311 - never asked, since nothing is shuffl
 _MOST_PROBLEMS: Final = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ComposedJob:
     """A job that can be composed, with its file.
 
@@ -64,7 +65,7 @@ class ComposedJob:
         return self.name or self.key
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class EffectiveJob:
     """What one run of a job does.
 

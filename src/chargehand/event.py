@@ -5,16 +5,16 @@ time; it must be quick, and what it raises never reaches a host's share of the r
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from chargehand.frozen import frozen
 from chargehand.result import HostResult, JobResult
 
 Stream = Literal["stdout", "stderr"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunStarted:
     """A run begins; `hosts` in the order in which they will be started."""
 
@@ -22,7 +22,7 @@ class RunStarted:
     hosts: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class HostConnecting:
     """A host took a slot; `attempt` counts from 1."""
 
@@ -31,7 +31,7 @@ class HostConnecting:
     attempt: int = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class HostStarted:
     """The script runs on the host."""
 
@@ -39,7 +39,7 @@ class HostStarted:
     host: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class HostOutput:
     """The script printed something; secrets already masked, bytes otherwise as sent."""
 
@@ -49,7 +49,7 @@ class HostOutput:
     chunk: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class HostFinished:
     """A host is done."""
 
@@ -57,7 +57,7 @@ class HostFinished:
     result: HostResult
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Notice:
     """Something people should know that is no host's result."""
 
@@ -65,7 +65,7 @@ class Notice:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunFinished:
     """Every host is done."""
 

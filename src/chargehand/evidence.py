@@ -6,11 +6,11 @@ token names says it all: without it the script never started, and with its exit 
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.resources import files
 from typing import Final, Literal
 
+from chargehand.frozen import frozen
 from chargehand.provider import Ending
 from chargehand.result import Status
 from chargehand.runner.outcome import outcome_of
@@ -35,7 +35,7 @@ exit 0
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Evidence:
     """What a host keeps of one script.
 
@@ -52,7 +52,7 @@ class Evidence:
     pid: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Finding:
     """What follows for the host's share of the run; the fields of its `HostResult`.
 

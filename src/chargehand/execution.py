@@ -4,12 +4,13 @@ import os
 import tempfile
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from chargehand.errors import StoreError, UsageError
 from chargehand.event import Observer
+from chargehand.frozen import frozen
 from chargehand.hostset import fold
 from chargehand.plan import Plan
 from chargehand.provenance import Provenance
@@ -23,7 +24,7 @@ from chargehand.settings import Settings
 from chargehand.template import TemplateInput
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Execution:
     """A plan carried out.
 

@@ -1,11 +1,13 @@
 """Host: one machine of the inventory, as everything above the inventory sees it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import cast
 
+from chargehand.frozen import frozen
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@frozen
 class Host:
     """One machine of the inventory.
 

@@ -4,13 +4,14 @@ Values only: `compose` makes them from a `Job`, `plan` resolves them against an 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from itertools import islice
 from zoneinfo import ZoneInfo
 
 from chargehand.blackout import NO_BLACKOUT, Blackout
 from chargehand.errors import Problem, UsageError
+from chargehand.frozen import frozen
 from chargehand.job import Job
 from chargehand.limits import Limits
 from chargehand.notify import Wish
@@ -22,7 +23,7 @@ from chargehand.targeting import Targeting
 from chargehand.template import JobTemplate
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Recurrence:
     """When a job runs again and again.
 
@@ -41,7 +42,7 @@ class Recurrence:
     purpose: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Scheduling:
     """When a job starts, if not at once.
 
@@ -54,7 +55,7 @@ class Scheduling:
     start_before: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Punctuality:
     """What becomes of starts that cannot be kept as they were meant.
 
@@ -71,7 +72,7 @@ class Punctuality:
     jitter_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Secrets:
     """The secrets a job invocation refers to; resolved late, once for a run.
 
@@ -88,7 +89,7 @@ class Secrets:
     inputs: Mapping[str, SecretReference] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class JobInvocation:
     """One launch of a job, checked: it can be planned and run as it stands.
 

@@ -6,16 +6,17 @@ by then - so that every other rule can still be checked and every problem told a
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import cast
 
 from chargehand.document import Document
 from chargehand.errors import Place, Problem
+from chargehand.frozen import frozen
 
 Path = tuple[str | int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Job:
     """One job of a job file.
 

@@ -3,8 +3,10 @@
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeVar
+
+from chargehand.frozen import frozen
 
 T = TypeVar("T")
 
@@ -14,7 +16,7 @@ Amount = int | str
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d+)?)%")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Retry:
     """How often an unreachable host is tried again.
 
@@ -27,7 +29,7 @@ class Retry:
     delay_s: float = 30.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Limits:
     """How far and how fast a run may go.
 

@@ -6,12 +6,12 @@ the reference page for people cannot disagree, since both are built from it.
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from chargehand.document import Document, load
 from chargehand.errors import Place, Problem, SchemaError
+from chargehand.frozen import frozen
 
 PARAMS = Path("schemas", "params.yml")
 SCHEMA = Path("schemas", "job.schema.json")
@@ -29,7 +29,7 @@ Chargehand's own, `location_id` and `organization_id` excepted. A key that is no
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Parameter:
     """What is documented of one parameter.
 
@@ -65,7 +65,7 @@ class Parameter:
         return self.path[-1]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Parameters:
     """All of ``params.yml``.
 

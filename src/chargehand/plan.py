@@ -6,12 +6,14 @@ connects to anything.
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
+from typing import Any
 
 from chargehand.connection import Become, ConnectionSettings
 from chargehand.credentials import Credentials, Login
 from chargehand.errors import InventoryError, NoHostMatchedError, PolicyError, Problem, UnknownHostError
+from chargehand.frozen import frozen
 from chargehand.host import Host
 from chargehand.inventory import Inventory
 from chargehand.inventory.connection import HostBecome, HostConnection
@@ -24,7 +26,7 @@ from chargehand.share import TemplateInvocation, Trouble
 from chargehand.targeting import exclude, narrow, pick, resolve
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Selection:
     """Which of the targeted hosts the command line keeps.
 
@@ -40,7 +42,7 @@ class Selection:
     exclude: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Access:
     """What the command line says about reaching hosts; stronger than job, host and setting.
 
@@ -62,7 +64,7 @@ EVERY_HOST = Selection()
 NO_CREDENTIALS = Credentials()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Plan:
     """What a job invocation does, host by host.
 
@@ -238,13 +240,14 @@ class _Reach:
         """One host's share of the invocation."""
         job, access = self._credentials.job, self._access
         own = connection.settings
-        settings = replace(
-            own,
-            user=self._invocation.ssh_user or own.user,
-            password=access.password or job.password or own.password,
-            key_passphrase=job.key_passphrase or own.key_passphrase,
-            private_key_file=access.private_key_file or own.private_key_file,
-        )
+        said = {
+            "user": self._invocation.ssh_user,
+            "password": access.password or job.password,
+            "key_passphrase": job.key_passphrase,
+            "private_key_file": access.private_key_file,
+        }
+        over: dict[str, Any] = {name: value for name, value in said.items() if value}
+        settings = replace(own, **over) if over else own
         become = self._become(settings, connection.become)
         used = (settings.password, settings.key_passphrase, settings.private_key, become and become.password)
         return TemplateInvocation(

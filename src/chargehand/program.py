@@ -6,9 +6,10 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from chargehand.frozen import frozen
 
 _STDERR_BYTES = 4096
 _PIECE_BYTES = 64 * 1024
@@ -18,7 +19,7 @@ class ProgramError(Exception):
     """The program did not do what it was asked for, within its limits; says why, without what it printed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Printed:
     """What a program left behind.
 

@@ -1,14 +1,16 @@
 """Provenance: where a job invocation comes from, and what it takes to launch the same again."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
+
+from chargehand.frozen import frozen
 
 Trigger = Literal["hand", "scheduling", "recurrence", "rerun", "push", "webhook"]
 """``hand`` is the command line; the others name the parameter or the event that started it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Provenance:
     """Where a job invocation comes from.
 
@@ -35,7 +37,7 @@ class Provenance:
     rerun_of: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Launch:
     """What it takes, beside the repository, to compose an invocation again; holds no secret.
 

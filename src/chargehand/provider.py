@@ -8,13 +8,13 @@ other: `Unreachable` (no session), `NotStarted` (a session, but the script did n
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from importlib.metadata import entry_points
-from typing import Protocol
+from importlib import import_module
+from typing import Final, Protocol
 
 from chargehand.connection import ConnectionSettings
 from chargehand.errors import UsageError, did_you_mean
 from chargehand.event import Stream
+from chargehand.frozen import frozen
 from chargehand.script import RenderedScript
 
 
@@ -48,7 +48,7 @@ class NotStarted(Exception):  # noqa: N818 - a host's trouble, not a defect
         self.noise = noise
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Ending:
     """How a script that started came to its end.
 
@@ -157,13 +157,26 @@ class Provider(Protocol):
         """Let go of what sessions share. Never raises."""
 
 
+OURS: Final = {
+    "ssh": "chargehand.ssh:SshProvider",
+    "ssh-threads": "chargehand.ssh:ThreadedSshProvider",
+    "local": "chargehand.local:LocalProvider",
+}
+"""What our own entry points say, so that not every installed package is asked; a test holds that."""
+
+
 def find_provider(name: str) -> Callable[[], Provider]:
     """The provider registered as `name` in the entry point group ``chargehand.providers``.
 
     Raises:
         UsageError: No such provider is installed.
     """
-    found = {point.name: point for point in entry_points(group="chargehand.providers")}
+    if name in OURS:
+        module, _, attribute = OURS[name].partition(":")
+        ours: Callable[[], Provider] = getattr(import_module(module), attribute)
+        return ours
+    points = import_module("importlib.metadata").entry_points(group="chargehand.providers")
+    found = {point.name: point for point in points}
     if name not in found:
         hint = did_you_mean(name, found)
         raise UsageError(f"no provider `{name}`" + (f"; {hint}" if hint else ""))

@@ -7,11 +7,11 @@ pattern that begins with ``!`` takes back what those before it took, and the las
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 
 from chargehand.errors import InvalidError, Problem
+from chargehand.frozen import frozen
 
 RULE: Final = "on"
 _ANY_FOLDERS: Final = "**"
@@ -19,7 +19,7 @@ _WILD: Final = re.compile(r"[*?\[]")
 _CLASS: Final = re.compile(r"\[!?+.[^\]]*\]", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Push:
     """Which pushes start a job.
 

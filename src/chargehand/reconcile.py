@@ -7,7 +7,7 @@ it - stays. A file that is refused changes nothing, and keeps no other file from
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from chargehand.announcement import announce
 from chargehand.compose import NO_OVERRIDES, Overrides
 from chargehand.document import load
 from chargehand.errors import ChargehandError, InvalidError, InvocationError, Problem, StoreError
+from chargehand.frozen import frozen
 from chargehand.git import Head
 from chargehand.host import Host
 from chargehand.identity import key_of, name_twice
@@ -69,7 +70,7 @@ class Source(Protocol):
         """The hosts of an invocation, in order."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Reconciliation:
     """What became of the job files.
 

@@ -8,12 +8,13 @@ reference, never what it leads to.
 import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Literal, cast
 
 from chargehand.document import Vaulted
 from chargehand.errors import Place, Problem, SecretError, did_you_mean
+from chargehand.frozen import frozen
 from chargehand.mask import Mask
 from chargehand.program import Printed, ProgramError, run_program
 from chargehand.secret import Secret
@@ -30,7 +31,7 @@ _SAID = 200
 _READABLE_BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SecretReference:
     """Where a secret is kept.
 

@@ -2,18 +2,18 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from chargehand.document import Document
 from chargehand.errors import InvocationError, Problem, did_you_mean
+from chargehand.frozen import frozen
 
 _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 
 Path = tuple[str | int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Entry:
     """One line of a register.
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from importlib import import_module
 from typing import Final
 
 from chargehand.compose import Catalogue
@@ -24,7 +25,6 @@ from chargehand.host import Host
 from chargehand.hostset import fold
 from chargehand.invocation import JobInvocation
 from chargehand.plan import check_allowed, check_matched, connection_defaults, input_values
-from chargehand.render.lint import lint
 from chargehand.render.renderer import Renderer
 from chargehand.targeting import Targeting, by_name, matcher
 
@@ -54,7 +54,7 @@ def rehearse(
     rendered = 0
     problems: list[Problem] = []
     for template in dict.fromkeys(each.template for each in invocations):
-        problems += lint(template, catalogue.templates)
+        problems += import_module("chargehand.render.lint").lint(template, catalogue.templates)  # takes Jinja
     for number, invocation in enumerate(invocations):
         began = clock()
         if began >= ends:

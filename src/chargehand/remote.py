@@ -1,8 +1,9 @@
 """Remote: the repository that is tracked, as its operator says; never as it says itself."""
 
 import re
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from chargehand.frozen import frozen
 
 Requirement = Literal["head", "every-commit"]
 SCHEMES: Final = ("https", "ssh", "git", "http", "file")
@@ -19,7 +20,7 @@ _BRANCH: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SignerRule:
     """Who may sign changes of some paths.
 
@@ -32,7 +33,7 @@ class SignerRule:
     who: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Remote:
     """The repository that is tracked.
 

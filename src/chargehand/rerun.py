@@ -7,13 +7,14 @@ inventory and settings are those of the files, as they are now or as they were a
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal
 
 from chargehand.compose import NO_OVERRIDES, Overrides
 from chargehand.document import parse
 from chargehand.errors import InvalidError, NoHostMatchedError, Problem, UnknownHostError, UsageError
+from chargehand.frozen import frozen
 from chargehand.git import Exported, GitError
 from chargehand.inventory import Inventory
 from chargehand.invocation import JobInvocation
@@ -47,7 +48,7 @@ OUTCOMES: Final[Mapping[Part, frozenset[Status]]] = {
 _NOW: Final = "leave out --recorded to run the files as they are now"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Wish:
     """How an invocation is to be repeated.
 
@@ -69,7 +70,7 @@ class Wish:
 ALL_AGAIN: Final = Wish()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Repetition:
     """What is run again.
 

@@ -1,10 +1,12 @@
 """What came out: one `HostResult` for every host of a run, and the run's own `JobResult`."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+
+from chargehand.frozen import frozen
 
 
 class Status(StrEnum):
@@ -26,7 +28,7 @@ class Status(StrEnum):
     PENDING = "pending"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CapturedOutput:
     """One stream of a script: its beginning and its end in memory, all of it in a file.
 
@@ -61,7 +63,7 @@ class CapturedOutput:
 NO_OUTPUT = CapturedOutput()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class HostResult:
     """What one host answered to one script.
 
@@ -106,7 +108,7 @@ class HostResult:
         return self.status is Status.SUCCEEDED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class JobResult:
     """What a whole run came to.
 

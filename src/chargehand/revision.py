@@ -5,11 +5,12 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from chargehand.errors import Place, Problem, SecretError, SettingsError, UsageError
+from chargehand.frozen import frozen
 from chargehand.git import GitError, export, find_commit, list_files
 from chargehand.inventory import Programs
 from chargehand.planner import Planner
@@ -19,7 +20,7 @@ from chargehand.settings import Settings, load_settings
 WORKING_TREE: Final = "the working tree"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Revision:
     """The files of a project at one time.
 

@@ -2,12 +2,13 @@
 
 import hashlib
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from chargehand.connection import Become
+from chargehand.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RenderedScript:
     """The bytes that run on one host.
 

@@ -3,6 +3,8 @@
 import hmac
 from typing import Never
 
+from chargehand.frozen import frozen
+
 MASKED = "***"
 
 
@@ -50,3 +52,10 @@ class Secret:
 
     def __reduce_ex__(self, protocol: object) -> Never:
         raise TypeError("a Secret cannot be pickled")
+
+
+@frozen(kw_only=False)
+class Vaulted:
+    """A ``!vault`` scalar, still encrypted; `chargehand.vault` decrypts its text."""
+
+    text: str

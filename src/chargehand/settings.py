@@ -7,13 +7,14 @@ Keys are called what the job file's parameters are called.
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from chargehand.connection import BecomeMethod, HostKeyPolicy
 from chargehand.errors import Place, Problem, SettingsError, did_you_mean
+from chargehand.frozen import frozen
 from chargehand.moment import MomentError, find_zone
 from chargehand.remote import Remote
 from chargehand.tracked import read_remote
@@ -26,7 +27,7 @@ MOST_BODY = 100 * 1024 * 1024
 HEALTH_PATH = "/health"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class WebhookSettings:
     """What `serve` hears of pushes by HTTP; the table ``[webhook]``.
 
@@ -51,7 +52,7 @@ class WebhookSettings:
     window: float = 300.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Settings:
     """What holds for every job of a project unless the job or the host says otherwise.
 
@@ -126,7 +127,7 @@ _LISTEN = re.compile(r"([\w.-]+|\[[0-9a-fA-F:.]+\]):(\d{1,5})", re.ASCII)
 _PATH = re.compile(r"(/[\w.~-]+)+", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class _Kind:
     """What a value must look like, in words, and the check that says so."""
 

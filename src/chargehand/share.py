@@ -1,13 +1,12 @@
 """TemplateInvocation: one host's share of a job invocation, ready for the runner."""
 
-from dataclasses import dataclass
-
 from chargehand.connection import ConnectionSettings
+from chargehand.frozen import frozen
 from chargehand.script import RenderedScript
 from chargehand.secret import Secret
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Trouble:
     """Why a host's share cannot be run at all.
 
@@ -20,7 +19,7 @@ class Trouble:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TemplateInvocation:
     """One host's share of a job invocation.
 

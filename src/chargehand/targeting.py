@@ -7,10 +7,10 @@ resolved by the same function, so that `plan` shows what `run` does.
 import random
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Literal
 
+from chargehand.frozen import frozen
 from chargehand.host import Host
 from chargehand.inventory import Inventory
 from chargehand.search import compile_query
@@ -25,7 +25,7 @@ _PLAIN_WORD = re.compile(r"[A-Za-z0-9_.:/@+][A-Za-z0-9_.:/@+-]*\Z")
 _KEYWORDS = frozenset({"and", "or", "not", "has", "set?", "null?", "at", "before", "after"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Within:
     """The part of the inventory that a job sees; None sees all.
 
@@ -41,7 +41,7 @@ class Within:
 EVERYWHERE = Within()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Targeting:
     """Which hosts a job invocation means.
 

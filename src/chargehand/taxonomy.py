@@ -1,18 +1,18 @@
 """Taxonomies: locations and organizations, by the variables of hosts and ``inventory/taxonomies.yml``."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from chargehand.document import Document, load
 from chargehand.errors import InventoryError, Problem, did_you_mean
+from chargehand.frozen import frozen
 from chargehand.host import Host
 from chargehand.register import find_numbered, read_register
 
 _SECTIONS = ("locations", "organizations")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Taxonomy:
     """A location or an organization.
 
@@ -25,7 +25,7 @@ class Taxonomy:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Taxonomies:
     """All locations and organizations of a project: those of the file first, then those of hosts."""
 

@@ -10,11 +10,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from chargehand.connection import ConnectionSettings
 from chargehand.event import Stream
+from chargehand.frozen import frozen
 from chargehand.provider import Ending, NotStarted, Provider, Session, Stop, Unreachable, Watcher
 from chargehand.script import RenderedScript
 from chargehand.strand import HUBS, Signal
@@ -35,7 +35,7 @@ class FixedClock:
         self.now += timedelta(seconds=seconds)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Act:
     """What one host does when it is visited.
 

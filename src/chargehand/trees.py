@@ -11,11 +11,11 @@ import os
 import shutil
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from chargehand.frozen import frozen
 from chargehand.git import GitError, Head, is_commit
 
 _CURRENT: Final = "current"
@@ -24,7 +24,7 @@ _KEPT_S: Final = 86_400.0
 """A run that began with files which are no longer in force may go on with them so long."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Tree:
     """The files of a commit.
 

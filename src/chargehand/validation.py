@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from chargehand import schema
 from chargehand.compose import HOST_RULE, NO_OVERRIDES, Catalogue, Overrides, compose, in_order
 from chargehand.document import load
 from chargehand.errors import InvalidError, Problem
+from chargehand.frozen import frozen
 from chargehand.inventory import PROGRAM_RULE
 from chargehand.invocation import JobInvocation
 from chargehand.job import Job, read_jobs
@@ -21,7 +22,7 @@ _MOST_PROBLEMS = 200  # looking for near names takes its time, and nobody reads 
 _HOST_RULES = (HOST_RULE, "location", "organization")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Validation:
     """What was found in job files.
 

@@ -6,10 +6,11 @@ Source: RFC 5545, 3.1 content lines and 3.3.10 recurrence rules.
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from chargehand.errors import InvalidError, Place, Problem
+from chargehand.frozen import frozen
 
 MOST_EVENTS: Final = 5000
 MOST_RULES: Final = 100
@@ -28,7 +29,7 @@ _ONCE: Final = ("DTSTART", "DTEND", "DURATION", "RECURRENCE-ID", "SEQUENCE", "ST
 _DATES: Final = ("DTSTART", "DTEND", "RDATE", "RECURRENCE-ID")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Event:
     """Where an event stands.
 

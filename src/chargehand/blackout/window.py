@@ -1,14 +1,15 @@
 """Windows of time, and what they say of a moment."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
+
+from chargehand.frozen import frozen
 
 _MOST_WINDOWS_ON_END: Final = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Window:
     """A stretch of time in which nothing starts by itself.
 

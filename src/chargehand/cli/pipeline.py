@@ -4,7 +4,7 @@ Nothing here changes how a command ends: what cannot be told is a note.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -27,12 +27,12 @@ def sources_root(environ: Mapping[str, str]) -> Path:
     return next((folder for folder in checkouts if here.is_relative_to(folder)), here)
 
 
-def add_summary(title: str, text: str, environ: Mapping[str, str]) -> None:
+def add_summary(title: str, text: Callable[[], str], environ: Mapping[str, str]) -> None:
     """Add to the page of the workflow run, where ``GITHUB_STEP_SUMMARY`` says."""
     if path := environ.get("GITHUB_STEP_SUMMARY"):
         file = Path(path)
         taken = file.stat().st_size if file.exists() else 0
-        _append(file, summary(title, text, MOST_BYTES - taken))
+        _append(file, summary(title, text(), MOST_BYTES - taken))
 
 
 def set_outputs(values: Mapping[str, int | None], environ: Mapping[str, str]) -> None:

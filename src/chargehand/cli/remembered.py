@@ -4,13 +4,13 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from importlib import import_module
 from pathlib import Path
 
 from chargehand.address import store_address
 from chargehand.errors import UsageError
+from chargehand.frozen import frozen
 from chargehand.layout import find_root, state_folder
 from chargehand.moment import find_zone
 from chargehand.past import History, Source, Stored, StoredShare, open_past
@@ -23,7 +23,7 @@ _LAST = re.compile(r"last(?:-(\d{1,9}))?", re.ASCII)
 _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Remembered:
     """A history, and how its times are told.
 
@@ -85,7 +85,7 @@ def remembered() -> Iterator[Remembered]:
             yield Remembered(history=past.history, source=past.source, zone=place.zone)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class HistoryPlace:
     """Where the history of the project of the current folder is.
 

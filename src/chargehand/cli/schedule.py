@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from heapq import merge
 from itertools import islice
@@ -15,6 +14,7 @@ from chargehand.cli.remembered import Remembered, now, remembered
 from chargehand.cli.requests.scheduling import ScheduleListRequest, ScheduleNextRequest
 from chargehand.document import load
 from chargehand.errors import InvalidError
+from chargehand.frozen import frozen
 from chargehand.job import read_jobs
 from chargehand.layout import find_root, state_folder
 from chargehand.past.logics import KnownLogics
@@ -26,7 +26,7 @@ from chargehand.trees import Trees
 _HEADS = ("ID", "STATE", "NEXT", "LAST", "RUNS", "JOB", "WHEN", "NOTE")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Start:
     """A start that is to come.
 

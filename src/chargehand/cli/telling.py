@@ -6,9 +6,9 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from importlib import import_module
 from typing import Protocol
 
 from chargehand.cli import screen
@@ -20,6 +20,7 @@ from chargehand.cli.requests.launching import LaunchRequest
 from chargehand.errors import Problem, StoreError
 from chargehand.event import Notice, Observer
 from chargehand.execution import Execution
+from chargehand.frozen import frozen
 from chargehand.plan import Plan
 from chargehand.project import Project
 from chargehand.provenance import Launch, Provenance
@@ -29,7 +30,6 @@ from chargehand.report.display import Display, display_for
 from chargehand.report.forge import forge_of
 from chargehand.report.invocation import InvocationRecord, document
 from chargehand.report.jsontext import dumps
-from chargehand.report.junit import ran
 from chargehand.report.ndjson import EventWriter
 from chargehand.report.plain import PlainDisplay
 from chargehand.report.recap import outcome, recap, tally
@@ -46,7 +46,7 @@ class CarryOut(Protocol):
         """To its end."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Rerun:
     """The command line that runs the same again without the record of it.
 
@@ -153,7 +153,7 @@ class Telling:
             self._write(recap(ended.result, rerun=again(ended), forge=forge_of(os.environ)))
         self._remember(ended.record)
         title = f"{ended.record.description}: {tally(ended.result)}"
-        add_summary(title, outcome(ended.result), os.environ)
+        add_summary(title, lambda: outcome(ended.result), os.environ)
         if ended.unrecorded:
             screen.note(f"chargehand: {ended.unrecorded}")
         return self.interrupted or ended.exit_code
@@ -185,7 +185,7 @@ class Telling:
             documents = [document(record) for record in self._records]
             self._write(dumps(documents[0] if len(documents) == 1 else documents) + "\n")
         elif self._output == "junit":
-            self._write(ran(self._records) + "\n")
+            self._write(import_module("chargehand.report.junit").ran(self._records) + "\n")
         code = code or (screen.STDOUT_CLOSED if self._stdout_closed else 0)
         set_outputs(self._outputs(code), os.environ)
         return code

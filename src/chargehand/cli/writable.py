@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from chargehand.cli.remembered import Remembered, find_place, now
+from chargehand.frozen import frozen
 from chargehand.store import Store, open_store
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Writable(Remembered):
     """A history that can be changed.
 

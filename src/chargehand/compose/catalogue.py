@@ -1,19 +1,20 @@
 """What a composition looks names up in, and what the command line says in place of the job."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from chargehand.blackout import Calendars
 from chargehand.bookmark import Bookmarks
 from chargehand.errors import Problem
+from chargehand.frozen import frozen
 from chargehand.inventory import Inventory
 from chargehand.settings import Settings
 from chargehand.taxonomy import Taxonomies
 from chargehand.template import Templates
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Catalogue:
     """Everything that a job may refer to by name, and the settings that hold when it does not say."""
 
@@ -33,7 +34,7 @@ class Catalogue:
         return (*self.inventory.warnings, *self.bookmarks.warnings)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Overrides:
     """What the command line says in place of the job file.
 

@@ -9,12 +9,14 @@ Source:
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date
 
 from yaml import ScalarNode
 from yaml.constructor import ConstructorError, SafeConstructor
 from yaml.resolver import Resolver
+
+from chargehand.frozen import frozen
+from chargehand.secret import Vaulted
 
 _CORE_TAG = "tag:yaml.org,2002:"
 _VAULT_TAGS = frozenset({"!vault", "!vault-encrypted"})
@@ -30,14 +32,7 @@ _LINE_BREAKS = "\x85\u2028\u2029"
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 
 
-@dataclass(frozen=True, slots=True)
-class Vaulted:
-    """A ``!vault`` scalar, still encrypted; `chargehand.vault` decrypts its text."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Limits:
     """How big a document may be.
 
@@ -56,7 +51,7 @@ class MeaninglessError(ValueError):
     """A scalar that its tag or its look promises to be something it is not; says what, never the value."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Dialect:
     """How a file is read.
 

@@ -4,12 +4,13 @@ import os
 import re
 import stat
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import islice
 from pathlib import Path
 
 from chargehand.document.dialect import Dialect
 from chargehand.errors import DocumentError, Place, Problem
+from chargehand.frozen import frozen
 
 PROBLEMS_SHOWN = 100
 _LONGEST_SHOWN = 2000
@@ -69,7 +70,7 @@ def check_size(found_bytes: int, size_bytes: int, place: Place) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Source:
     """A text that can show its lines."""
 

@@ -3,16 +3,16 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+from chargehand.frozen import frozen
 from chargehand.git.command import GitError
 from chargehand.secret import Secret
 
 _TOKEN_BYTES = 4096
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Credential:
     """What a repository asks for.
 
@@ -35,7 +35,7 @@ class Credential:
     ssh_config_file: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Handed:
     """What git is started with so that it can log in.
 

@@ -4,10 +4,10 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from chargehand.frozen import frozen
 from chargehand.git.command import Git, GitError
 
 MAX_FILES: Final = 20_000
@@ -20,7 +20,7 @@ _ENTRY: Final = re.compile(rb"([0-7]{6}) ([a-z]+) ([0-9a-f]{40,64}) +([0-9]+|-)\
 _PROGRAM, _LINK = b"100755", b"120000"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Exported:
     """What a commit's files came to.
 
@@ -33,7 +33,7 @@ class Exported:
     left_out: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class _Blob:
     name: str
     path: str

@@ -6,14 +6,14 @@ as they do for `git status`; no program that any configuration names is started.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from chargehand.frozen import frozen
 from chargehand.git.command import Git, GitError
 from chargehand.git.files import is_commit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Head:
     """What is checked out, or taken over.
 

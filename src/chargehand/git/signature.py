@@ -5,10 +5,10 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from chargehand.frozen import frozen
 from chargehand.git.command import Git, GitError, complaint, find_program
 from chargehand.program import Printed, ProgramError, run_program
 
@@ -30,7 +30,7 @@ _DOUBTS: Final = (
 _GPG_CONF: Final = "no-auto-key-retrieve\nno-auto-key-import\nauto-key-locate clear\nno-autostart\nbatch\n"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Signature:
     """A good signature by a known key.
 
@@ -46,7 +46,7 @@ class Signature:
         return self.names[0]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Keys:
     """The keys that are known; from `open_keys`.
 

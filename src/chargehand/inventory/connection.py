@@ -1,11 +1,12 @@
 """How a host is reached, and who its script runs as, by its variables."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar, get_args
 
 from chargehand.connection import BecomeMethod, ConnectionSettings, HostKeyPolicy
 from chargehand.errors import InventoryError, Place, Problem
+from chargehand.frozen import frozen
 from chargehand.host import Host
 from chargehand.inventory.address import address_fault
 from chargehand.inventory.hostvalues import (
@@ -54,7 +55,7 @@ _FIRST_OPTIONS = ("ansible_ssh_args",)
 _LATER_OPTIONS = ("ansible_ssh_common_args", "ansible_ssh_extra_args")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class HostBecome:
     """What a host's variables say about the effective user; None where they say nothing.
 
@@ -75,7 +76,7 @@ class HostBecome:
     flags: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class HostConnection:
     """How a host is reached and who its script runs as, as far as its variables say.
 

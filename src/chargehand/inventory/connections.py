@@ -54,7 +54,7 @@ class Connections:
             if known.warnings:  # they stand at the places of this host's variables
                 return known
             self._known[key] = known
-        return replace(known, settings=replace(known.settings, address=address))
+        return HostConnection(settings=replace(known.settings, address=address), become=known.become)
 
     def _work_out(self, host: Host) -> HostConnection:
         return connection_settings(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from chargehand.errors import Place, Problem, Severity
+from chargehand.frozen import frozen
 from chargehand.inventory.address import name_fault
 
 EVERYBODY = "all"
@@ -14,7 +15,7 @@ GROUP_PRIORITY = "ansible_group_priority"
 Where = Callable[[], Place]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Layer:
     """Variables that were written together, for one group or one host.
 

@@ -1,13 +1,14 @@
 """Files of an inventory: read within limits, decrypted, named as the user knows them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from chargehand.document import YAML_11, Document, Vaulted, parse
 from chargehand.document.source import read_text
 from chargehand.errors import DocumentError, Place, Problem, SecretError
+from chargehand.frozen import frozen
 from chargehand.inventory.draft import Layer, Where
 from chargehand.inventory.tree import Locate
 from chargehand.secret import Secret
@@ -17,7 +18,7 @@ _VAULT_HEADER = "$ANSIBLE_VAULT;"
 _COMMENT = (b"#", b";")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Files:
     """Reads the files of one inventory.
 

@@ -3,9 +3,10 @@
 import graphlib
 import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from chargehand.errors import Problem
+from chargehand.frozen import frozen
 from chargehand.inventory.draft import EVERYBODY, UNGROUPED, Draft, DraftGroup, nowhere
 
 _MAX_MEMBERSHIPS = 3_000_000
@@ -15,7 +16,7 @@ class _TooManyError(Exception):
     """Groups in groups in groups, made to fill the memory."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class GroupGraph:
     """Groups that are settled: no cycle, everything below `all`.
 

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from functools import lru_cache
 
 from chargehand.connection import ConnectionSettings
 from chargehand.document import Vaulted
 from chargehand.errors import Place, Problem
+from chargehand.frozen import frozen
 from chargehand.host import Host
 from chargehand.inventory.connections import Connections
 from chargehand.inventory.draft import Layer
@@ -22,7 +23,7 @@ _SECRET_NAME = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Origin:
     """One place that gives a variable a value for a host.
 
@@ -39,7 +40,7 @@ class Origin:
     wins: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Level:
     """One step of the precedence: what one group or host says, in one kind of file."""
 
@@ -47,7 +48,7 @@ class Level:
     layers: tuple[Layer, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Inventory:
     """The hosts of all sources, in inventory order, and their groups.
 

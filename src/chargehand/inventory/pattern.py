@@ -3,10 +3,10 @@
 import fnmatch
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from chargehand.errors import Place, Problem, SearchError, UnknownHostError, did_you_mean
+from chargehand.frozen import frozen
 from chargehand.inventory.address import is_host_pattern
 
 LOCALHOSTS = ("localhost", "127.0.0.1", "::1")
@@ -16,7 +16,7 @@ _TERM = re.compile(r"(?:[^\s:\[\]]|\[[^\]]*\])+")
 _GLOB = frozenset("*?[")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Names:
     """The names a pattern chooses from, each in inventory order.
 

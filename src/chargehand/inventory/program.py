@@ -4,10 +4,10 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from chargehand.frozen import frozen
 from chargehand.program import ProgramError, run_program
 
 Programs = Literal["run", "skip", "refuse"]
@@ -17,7 +17,7 @@ their hosts are missing; or ``refuse`` the inventory, since half of one is none.
 PROGRAM_RULE = "inventory-program"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ProgramLimits:
     """What one program is allowed.
 

@@ -5,12 +5,12 @@ import re
 import shutil
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from chargehand.document import YAML_11, Document, parse
 from chargehand.errors import InvalidError, Place, Problem, Severity, did_you_mean
+from chargehand.frozen import frozen
 from chargehand.inventory.address import split_port
 from chargehand.inventory.draft import UNGROUPED, Draft
 from chargehand.inventory.files import Files, locate_in
@@ -34,7 +34,7 @@ _TREE_ENDINGS = ("", ".yml", ".yaml", ".json")
 _BRIDGE = "ansible-inventory"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SourceReader:
     """Adds sources to a draft.
 

@@ -3,9 +3,9 @@
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from chargehand.connection import HostKeyPolicy, JumpHost
+from chargehand.frozen import frozen
 from chargehand.inventory.address import address_fault, port_fault, user_fault
 
 _WITH_ARGUMENT = frozenset("BbcDEeFIiJLlmOoPpQRSWw")
@@ -30,7 +30,7 @@ _POLICIES: dict[str, HostKeyPolicy] = {
 _JUMP = re.compile(r"(?:ssh://)?(?:([^@]+)@)?(\[[^\]]+\]|[^:\[\]]+)(?::([0-9]+))?/?")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class SshOption:
     """One option: its name in ssh_config, in small letters, or the flag itself, and its value."""
 

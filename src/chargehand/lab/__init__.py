@@ -17,13 +17,14 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from chargehand.errors import UsageError
+from chargehand.frozen import frozen
 from chargehand.host import Host
 
 MOST_HOSTS = 2000
@@ -31,7 +32,7 @@ _READY_S = 60.0
 _STOP_S = 15.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LabHost:
     """One host a lab is to embed; its connection variables are the lab's to say."""
 

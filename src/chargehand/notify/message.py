@@ -5,10 +5,10 @@ record does.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from chargehand.frozen import frozen
 from chargehand.hostset import fold
 from chargehand.notify.wish import Occasion
 from chargehand.report.escape import escape, escape_line
@@ -25,7 +25,7 @@ _FIRST: Final = (Status.FAILED, Status.TIMED_OUT, Status.NOT_STARTED, Status.UNR
 _LAST: Final = (Status.CANCELLED, Status.SKIPPED, Status.PENDING, Status.SUCCEEDED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Message:
     """What is sent.
 

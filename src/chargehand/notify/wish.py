@@ -1,10 +1,10 @@
 """Wishes: who wants to be told of which runs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, Literal, cast, get_args
 
 from chargehand.errors import Place, Problem, SecretError, did_you_mean
+from chargehand.frozen import frozen
 from chargehand.reference import SecretReference, read_reference
 
 Occasion = Literal["failed", "recovered", "succeeded", "missed", "always"]
@@ -13,7 +13,7 @@ USUAL: Final[frozenset[Occasion]] = frozenset({"failed", "recovered", "missed"})
 RULE: Final = "notify"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Wish:
     """Somebody wants to be told of some runs.
 

@@ -4,6 +4,8 @@ Moments are microseconds since 1970, UTC. SQLite knows neither truth values nor 
 """
 
 import json
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -11,6 +13,7 @@ from chargehand.past.reading import Row
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_UNTOLD: Final = re.compile("[\x00\ud800-\udfff]")
 _MOMENTS: Final = frozenset(
     (
         "at",
@@ -36,6 +39,7 @@ _MOMENTS: Final = frozenset(
 _TRUTHS: Final = frozenset(
     ("dirty", "idempotent", "pty", "randomized_ordering", "reconciled", "removed", "resolved", "settled")
 )
+_AS_IT_IS: Final = frozenset((type(None), bool, int, float, bytes))
 _JSON: Final = frozenset(("hosts", "inputs", "job_location", "job_organization", "launch"))
 
 
@@ -47,6 +51,24 @@ def microseconds_of(moment: datetime) -> int:
 def moment_of(microseconds: int) -> datetime:
     """The moment that a column holds, aware, UTC."""
     return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def tellable(text: str) -> str:
+    """A text as every database takes it; what none takes - NUL, half a surrogate pair - as an escape."""
+    return _UNTOLD.sub(lambda match: rf"\u{ord(match[0]):04x}", str(text))
+
+
+def kept(values: Mapping[str, object]) -> dict[str, Any]:
+    """Values as columns hold them."""
+    return {name: value if type(value) in _AS_IT_IS else _kept(value) for name, value in values.items()}
+
+
+def _kept(value: object) -> object:
+    if isinstance(value, str):
+        return tellable(value)
+    if isinstance(value, datetime):
+        return microseconds_of(value)
+    return json.dumps(value) if isinstance(value, (dict, list, tuple)) else value
 
 
 def told(row: Row) -> Row:

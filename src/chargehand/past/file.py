@@ -3,12 +3,13 @@
 import os
 import sqlite3
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from chargehand.errors import StoreError
+from chargehand.frozen import frozen
+from chargehand.past.columns import kept
 from chargehand.past.folder import check_owner
 from chargehand.past.reading import Dialect, Reader, Row, T
 
@@ -32,7 +33,7 @@ TROUBLES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Trouble:
     """What an error of a database means.
 
@@ -47,17 +48,22 @@ class Trouble:
     lasting: bool = False
 
 
-class _FileReader:
-    """A file as it is at one moment."""
+class FileReader:
+    """A file as it is at one moment.
+
+    Attributes:
+        driver: Inside of a transaction.
+    """
 
     dialect: Final[Dialect] = "sqlite"
 
     def __init__(self, driver: sqlite3.Connection, clock: Callable[[], datetime]) -> None:
-        self._driver = driver
+        self.driver = driver
         self.now = clock
 
     def rows(self, statement: str, values: Mapping[str, object] | None = None) -> list[Row]:
-        cursor = self._driver.execute(statement, values or {})
+        """What a statement finds; a name after a colon stands for the value of that name."""
+        cursor = self.driver.execute(statement, kept(values or {}))
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor]
 
@@ -87,7 +93,7 @@ class HistoryFile:
         try:
             self._driver.execute("BEGIN")
             try:
-                return step(_FileReader(self._driver, self._clock))
+                return step(FileReader(self._driver, self._clock))
             finally:
                 self._driver.rollback()
         except sqlite3.Error as error:

@@ -1,14 +1,13 @@
 """Recurring logics, and what else waits for its time, read."""
 
-from dataclasses import dataclass
-
 from chargehand.errors import UsageError, did_you_mean
+from chargehand.frozen import frozen
 from chargehand.past.columns import told
 from chargehand.past.reading import Row, Source
 from chargehand.recurring import RecurringLogic
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Appointment:
     """A job invocation that waits for the time that its `scheduling` says, or waited for it.
 

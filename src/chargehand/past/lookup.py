@@ -15,8 +15,8 @@ MOST: Final = 2**63 - 1
 
 
 def listed(numbers: Iterable[int]) -> str:
-    """Ids as a statement lists them."""
-    return ", ".join(map(str, map(int, numbers)))
+    """Ids as a statement lists them; nothing is in a list of none."""
+    return ", ".join(map(str, map(int, numbers))) or "NULL"
 
 
 def counts_of(rows: Rows, invocation_ids: Sequence[int]) -> dict[int, Counts]:

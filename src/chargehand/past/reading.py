@@ -1,16 +1,18 @@
 """Reading: statements in plain SQL, the same for every database, and the moments at which they are asked."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, Literal, Protocol, TypeVar
+
+from chargehand.frozen import frozen
 
 T = TypeVar("T")
 Dialect = Literal["sqlite", "postgresql"]
 Row = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Clause:
     """A condition of a statement.
 

@@ -6,12 +6,13 @@ is refused. No condition here is ever NULL, so that ``not`` is the complement in
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, tzinfo
 from functools import cache
 from typing import Final
 
 from chargehand.errors import Problem
+from chargehand.frozen import frozen
 from chargehand.past.columns import microseconds_of
 from chargehand.past.reading import Clause, Dialect
 from chargehand.search import Fault, Query, QueryError, compile_with
@@ -35,7 +36,7 @@ _LARGEST: Final = 2**63 - 1
 _LABELS: Final = ("queued", "running", "succeeded", "failed", "cancelled")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class RunSearch:
     """A query over runs that was understood.
 
@@ -77,7 +78,7 @@ def search_runs(
     return RunSearch(Clause(sql=sql, values=translation.values), search.warnings)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class _Related:
     """Values that rows beside the run have.
 
@@ -148,7 +149,7 @@ _KNOWN_HOSTS: Final = f"""WITH RECURSIVE known_host(host_name) AS (
 """The names of all hosts of all runs, by hopping along their index from one to the next."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class _Translation:
     """Writes the parts of a query as SQL, and keeps their values apart from it.
 

@@ -1,16 +1,17 @@
 """What goes into the store and comes out of it, as values."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import NamedTuple
 
 from chargehand.event import Stream
+from chargehand.frozen import frozen
 from chargehand.provenance import Launch
 from chargehand.report.invocation import InvocationRecord
 from chargehand.result import HostResult
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Share:
     """One host's share of an invocation that is about to be written down.
 
@@ -27,7 +28,7 @@ class Share:
     script_sha256: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StoredShare:
     """One host's share of an invocation, as the store has it.
 
@@ -62,7 +63,7 @@ class StoredShare:
     result: HostResult | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Stored:
     """An invocation as the store has it.
 
@@ -91,7 +92,7 @@ class Stored:
     shares: tuple[StoredShare, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StoredChunk:
     """Something that a script printed.
 
@@ -112,7 +113,7 @@ class StoredChunk:
     content: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Page:
     """A part of a list of invocations.
 
@@ -127,7 +128,7 @@ class Page:
     records: tuple[InvocationRecord, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CancelRequest:
     """What somebody wants stopped of an invocation.
 

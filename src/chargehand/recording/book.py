@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
 from chargehand.errors import ChargehandError, StoreError
 from chargehand.failpoint import reach
+from chargehand.frozen import frozen
 from chargehand.mask import Mask
 from chargehand.plan import Plan
 from chargehand.provenance import Launch
@@ -24,7 +25,7 @@ from chargehand.store.entry import Outcome
 _CANCELLED: Final = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Book:
     """A job invocation, and the runner that carries it out.
 

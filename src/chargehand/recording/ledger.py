@@ -118,7 +118,7 @@ class Ledger:
         match event:
             case HostStarted() if event.host in self._sent:
                 token = self._sent[event.host]
-                self._scribe.write(Started(share_id=self._ids[event.host], token=token, at=event.at))
+                self._scribe.note(Started(share_id=self._ids[event.host], token=token, at=event.at))
             case HostOutput():
                 self._scribe.hear(self._ids[event.host], event.stream, event.chunk, event.at)
             case HostFinished() if event.result.status is not Status.PENDING:
@@ -149,7 +149,7 @@ class Ledger:
 
     def note_settled(self, host: str) -> None:
         """The host was told to remove the script's folder."""
-        self._scribe.write(Settled(share_id=self._ids[host]))
+        self._scribe.note(Settled(share_id=self._ids[host]))
 
     def wait_for_room(self) -> None:
         """Wait while more output is on its way into the store than memory should hold."""

@@ -20,6 +20,11 @@ FLUSH_S: Final = 0.25
 
 PULSE_S: Final = 1.0
 
+PACE_S: Final = 0.05
+"""How far apart transactions begin at least while many hosts wait for them, so that each takes more."""
+
+_CROWD: Final = 8
+
 ROOM_BYTES: Final = 16 << 20
 """Output that waits to be written down; whoever has more waits until there is room."""
 
@@ -88,6 +93,8 @@ class Scribe:
         self._waiting_bytes = 0
         self._urgent = False
         self._closed = False
+        self._begun_at = -math.inf
+        self._crowded = False
         self._flush_at = math.inf
         self._pulse_at = monotonic() + PULSE_S
         lock = threading.Lock()
@@ -110,6 +117,13 @@ class Scribe:
         """Take an entry; what is not urgent is written with what is, or a little later."""
         with self._work:
             return self._take(entry, urgent=urgent)
+
+    def note(self, entry: Entry) -> None:
+        """Take an entry that nobody waits for."""
+        with self._work:
+            if not (self._closed or self.trouble):
+                self._lines.append(_Line(entry))
+                self._soon()
 
     def hear(self, share_id: int, stream: Stream, content: bytes, at: datetime) -> None:
         """Take what a script printed."""
@@ -181,10 +195,18 @@ class Scribe:
                 if left_s <= 0:
                     break
                 self._work.wait(left_s)
+            if (
+                self._crowded
+                and not self._closed
+                and (left_s := self._begun_at + PACE_S - self._monotonic()) > 0
+            ):
+                self._work.wait(left_s)
             if self._closed or self._flush_at <= self._monotonic():
                 self._drain()
             self._in_hand, self._lines = self._lines, []
             self._urgent = False
+            self._begun_at = self._monotonic()
+            self._crowded = len(self._in_hand) >= _CROWD
             return self._in_hand
 
     def _drain(self) -> None:

@@ -7,10 +7,10 @@ a first start that comes late meets the folder of the second.
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from chargehand.evidence import Finding, conclude, inquiry, read_evidence, removal
+from chargehand.frozen import frozen
 from chargehand.past import Stored, StoredShare
 from chargehand.recovery.errands import Errands
 from chargehand.result import CapturedOutput, HostResult, Status
@@ -24,7 +24,7 @@ _REVISABLE = frozenset(("still-runs", "not-asked"))
 _RAN = frozenset((Status.SUCCEEDED, Status.FAILED, Status.TIMED_OUT, Status.CANCELLED))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Recovered:
     """What asking the hosts came to.
 

@@ -1,10 +1,11 @@
 """Decisions: what of a recurring logic is due at a moment, and what becomes of it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
 from typing import Final, Literal
 
+from chargehand.frozen import frozen
 from chargehand.recurring.logic import RecurringLogic, current, is_over, nominal_times
 from chargehand.recurring.upcoming import Blackout, no_blackout
 
@@ -19,7 +20,7 @@ _WALK: Final = 300  # so many are counted; of more it is said that there were mo
 _SECOND: Final = timedelta(seconds=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Claims:
     """What was decided for a recurring logic before.
 
@@ -37,7 +38,7 @@ class Claims:
 NO_CLAIMS: Final = Claims()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Decision:
     """What becomes of one occurrence.
 
@@ -59,7 +60,7 @@ class Decision:
         return SKIPPED if self.action == "skip" else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Decisions:
     """What is to be done for a recurring logic at a moment.
 

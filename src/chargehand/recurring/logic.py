@@ -2,12 +2,13 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from chargehand.errors import InvocationError, Problem, UsageError
+from chargehand.frozen import frozen
 from chargehand.recurrence import occurrences, read_cron_line
 
 State = Literal["active", "disabled", "finished", "cancelled"]
@@ -19,7 +20,7 @@ MISSED_RUNS: Final[tuple[MissedRuns, ...]] = ("none", "one", "all")
 _SECOND: Final = timedelta(seconds=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RecurringLogic:
     """A recurrence that is remembered.
 

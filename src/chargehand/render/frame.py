@@ -11,14 +11,14 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from chargehand.document import Vaulted
-from chargehand.secret import Secret
+from chargehand.secret import Secret, Vaulted
 
 PAIRS = "\0pairs"
 WITHHELD = "\0withheld"
 
 _LENGTH = struct.Struct("!Q")
 _SCALARS = (str, int, float, bool, type(None))
+_AS_IT_IS = frozenset((str, int, float, bool, type(None)))
 
 
 class NotPlainError(TypeError):
@@ -99,10 +99,16 @@ def _exactly(receive: Source, size: int) -> bytes:
 def _plain(value: object, path: str) -> object:
     if isinstance(value, Mapping):
         if all(isinstance(key, str) for key in value):
-            return {key: _plain(item, f"{path}.{key}") for key, item in value.items()}
+            return {
+                key: item if type(item) in _AS_IT_IS else _plain(item, f"{path}.{key}")
+                for key, item in value.items()
+            }
         return {PAIRS: [[_key(key, path), _plain(item, f"{path}.{key}")] for key, item in value.items()]}
     if isinstance(value, (list, tuple)):
-        return [_plain(item, f"{path}[{number}]") for number, item in enumerate(value)]
+        return [
+            item if type(item) in _AS_IT_IS else _plain(item, f"{path}[{number}]")
+            for number, item in enumerate(value)
+        ]
     if isinstance(value, Secret | Vaulted):
         return {WITHHELD: path.lstrip(".")}
     if isinstance(value, _SCALARS):

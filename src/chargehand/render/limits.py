@@ -1,9 +1,9 @@
 """RenderLimits: what a render may cost."""
 
-from dataclasses import dataclass
+from chargehand.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RenderLimits:
     """What a render may cost; more ends it, and the worker with it, and spares all others.
 

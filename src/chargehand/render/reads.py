@@ -5,13 +5,14 @@ read wherever it stands: hosts may be told apart without need, and are never tak
 scripts could differ.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from jinja2 import TemplateError, nodes
 
 from chargehand.errors import InvalidError
+from chargehand.frozen import frozen
 from chargehand.host import Host
 from chargehand.render import frame
 from chargehand.render.environment import Sandbox
@@ -25,11 +26,10 @@ Path = tuple[Kind, *tuple[str, ...]]
 _OURS: Final = frozenset({"input", "inputs", "render_error", "cached", "preview", "hostvars", "groups"})
 _NAMERS: Final = frozenset({"render_template", "snippet"})
 _METHODS: Final = frozenset(name for kind in (dict, list, str, int, float) for name in dir(kind))
-_MOST_REMEMBERED: Final = 200_000
 _REFERENCES: Final = (nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Reads:
     """What a template, and every template that it names, can read of a host.
 
@@ -49,8 +49,8 @@ class Reads:
             return None
 
 
-class Kinds:
-    """Tells hosts apart by what templates can read of them; remembers it, since many jobs ask for the same.
+class Reading:
+    """Finds out what templates can read.
 
     Args:
         templates: Every template that may be named by another.
@@ -61,33 +61,8 @@ class Kinds:
         self._library = {each.name: each for each in templates}
         self._reads: dict[str, Reads | None] = {}
         self._findings: dict[str, _Findings] = {}
-        self._known: dict[Reads, dict[str, tuple[Host, object]]] = {}
-        self._remembered = 0
 
-    def of(self, template: JobTemplate, hosts: Sequence[Host]) -> list[object]:
-        """The kind of every host: what is equal for hosts that the template has one script for."""
-        reads = self._reads_of(template) if len(hosts) > 1 else None
-        if reads is None:
-            return [object() for _ in hosts]
-        if not reads.paths:
-            return [None] * len(hosts)
-        if self._remembered > _MOST_REMEMBERED:
-            self._known.clear()
-            self._remembered = 0
-        known = self._known.setdefault(reads, {})
-        return [self._kind(known, reads, host) for host in hosts]
-
-    def _kind(self, known: dict[str, tuple[Host, object]], reads: Reads, host: Host) -> object:
-        remembered = known.get(host.name)
-        if remembered is not None and remembered[0] is host:
-            return remembered[1]
-        values = reads.of(host)
-        kind = object() if values is None else values
-        known[host.name] = host, kind
-        self._remembered += 1
-        return kind
-
-    def _reads_of(self, template: JobTemplate) -> Reads | None:
+    def of(self, template: JobTemplate) -> Reads | None:
         """What a template can read; None when that cannot be told, as of one that is broken."""
         known = template in self._templates
         if known and template.name in self._reads:

@@ -9,9 +9,9 @@ from typing import Any, Self
 from chargehand.errors import ChargehandError, Place, Problem, TemplateError
 from chargehand.host import Host
 from chargehand.render import frame
+from chargehand.render.kinds import Kinds
 from chargehand.render.limits import RenderLimits
 from chargehand.render.process import WorkerLostError, WorkerProcess
-from chargehand.render.reads import Kinds
 from chargehand.secret import MASKED, Secret
 from chargehand.template import JobTemplate, Templates
 

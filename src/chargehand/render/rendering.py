@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Never
 
 from jinja2 import TemplateNotFound, TemplateRuntimeError
 
 from chargehand.errors import did_you_mean
+from chargehand.frozen import frozen
 from chargehand.host import Host
 from chargehand.render.environment import Inputs, Sandbox
 
@@ -24,7 +25,7 @@ class RefusedError(TemplateRuntimeError):
         self.hint = hint
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Recipe:
     """What the worker knows of a job template.
 
@@ -45,7 +46,7 @@ class Recipe:
     inherited: Mapping[str, list[str]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Subject:
     """What one render is about.
 

@@ -1,10 +1,10 @@
 """Change: what two revisions of a project would do differently, as values and as one JSON document."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from chargehand.errors import Problem
+from chargehand.frozen import frozen
 from chargehand.report.difference import Change
 from chargehand.report.invocation import Json
 
@@ -13,7 +13,7 @@ VERSION: Final = 1
 Kind = Literal["added", "removed", "changed", "moved", "unknown"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Side:
     """One of the two revisions.
 
@@ -40,7 +40,7 @@ class Side:
         return f"{self.name} ({self.commit[:12]})" if self.commit else self.name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ReachChange:
     """Hosts that are reached elsewhere, or as somebody else."""
 
@@ -50,7 +50,7 @@ class ReachChange:
     hosts: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ScriptChange:
     """Hosts whose scripts changed by the same lines.
 
@@ -65,7 +65,7 @@ class ScriptChange:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class JobChange:
     """What becomes of one job.
 
@@ -103,7 +103,7 @@ class JobChange:
     starts: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ProjectChange:
     """What two revisions of a project would do differently.
 

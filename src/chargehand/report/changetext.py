@@ -1,10 +1,10 @@
 """A change as text for people: what starts, then every job with what becomes of it, scripts last."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from chargehand.errors import Problem
+from chargehand.frozen import frozen
 from chargehand.hostset import fold
 from chargehand.report.change import JobChange, ProjectChange, ScriptChange, Side, in_words
 from chargehand.report.escape import escape_line
@@ -17,7 +17,7 @@ Style = Literal["plain", "head", "added", "removed", "hunk", "error", "warning"]
 _SIGNS: Final[dict[str, Style]] = {"+": "added", "-": "removed", "@": "hunk"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Line:
     """One line, safe to print, and how it may be coloured."""
 

@@ -3,9 +3,9 @@
 import difflib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
+from chargehand.frozen import frozen
 from chargehand.hostset import fold
 from chargehand.provenance import Provenance
 from chargehand.report.escape import escape, escape_line
@@ -24,7 +24,7 @@ _SETTINGS: Final = (
 _ORIGINS: Final = ("playbook", "job_name", "commit", "dirty", "signer", "user", "trigger")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Change:
     """One fact that differs; None where there is none."""
 
@@ -33,7 +33,7 @@ class Change:
     after: object
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class OutputChange:
     """One host that printed something else.
 
@@ -45,7 +45,7 @@ class OutputChange:
     lines: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Difference:
     """What differs between two invocations.
 

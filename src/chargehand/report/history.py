@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, tzinfo
 from typing import Final
 
+from chargehand.frozen import frozen
 from chargehand.hostset import fold
 from chargehand.report.escape import escape_line
 from chargehand.report.invocation import HIDDEN, InvocationRecord, Json, document
@@ -30,7 +31,7 @@ _TRIGGERS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Account:
     """Everything that is told of one invocation.
 

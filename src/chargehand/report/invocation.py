@@ -6,10 +6,11 @@ then the keys that later versions of that API added; then ``results``, which is 
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Final, Literal
 
+from chargehand.frozen import frozen
 from chargehand.provenance import Provenance
 from chargehand.result import CapturedOutput, HostResult, Status
 
@@ -22,7 +23,7 @@ Json = dict[str, object]
 _STATUS_LABELS: Final = ("succeeded", "failed", "queued", "running", "cancelled")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TargetingRecord:
     """What a job invocation was aimed at.
 
@@ -42,7 +43,7 @@ class TargetingRecord:
     missing: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class InputRecord:
     """The value of one template input; a hidden one is never written out."""
 
@@ -52,7 +53,7 @@ class InputRecord:
     hidden: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Counts:
     """How many hosts came to what; `failed` is everything that is none of the others."""
 
@@ -63,7 +64,7 @@ class Counts:
     cancelled: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class InvocationRecord:
     """Everything that is told of a job invocation, as plain facts, wherever they come from.
 

@@ -10,12 +10,12 @@ Source:
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC
 from typing import Final
 from xml.etree import ElementTree as ET
 
 from chargehand.errors import Problem
+from chargehand.frozen import frozen
 from chargehand.report.escape import escape
 from chargehand.report.invocation import InvocationRecord
 from chargehand.result import CapturedOutput, HostResult, Status
@@ -37,7 +37,7 @@ _ELEMENTS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CheckedJob:
     """A job of a file that was checked.
 
@@ -50,7 +50,7 @@ class CheckedJob:
     line: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CheckedFile:
     """A file that was checked, and its jobs in their order."""
 

@@ -4,13 +4,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from chargehand.event import Event, HostConnecting, HostFinished, RunStarted
+from chargehand.frozen import frozen
 from chargehand.result import Status
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Running:
     """A host under way, and for how long it has been."""
 

@@ -6,9 +6,9 @@ it may be piped.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from chargehand.frozen import frozen
 from chargehand.hostset import fold
 from chargehand.report.escape import escape, escape_line
 from chargehand.report.forge import Forge
@@ -30,7 +30,7 @@ _ORDER: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Group:
     """Hosts of which the same is to be told.
 

@@ -1,10 +1,10 @@
 """Standing: whether a tracked branch is in force, and how its jobs do, for people and as JSON."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Final, Literal
 
+from chargehand.frozen import frozen
 from chargehand.report.escape import escape_line
 
 Sync = Literal["synced", "out_of_sync", "unknown"]
@@ -12,7 +12,7 @@ Health = Literal["healthy", "degraded", "suspended"]
 HEADS: Final = ("SYNC", "HEALTH", "LAST RUN", "JOB", "NOTE")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class JobStanding:
     """How one job does.
 
@@ -39,7 +39,7 @@ class JobStanding:
     last_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Standing:
     """How a tracked repository does.
 

@@ -3,12 +3,12 @@
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from chargehand.event import HostConnecting, HostFinished, Stream
+from chargehand.frozen import frozen
 from chargehand.limits import Retry
 from chargehand.provider import Provider, Unreachable
 from chargehand.result import HostResult, Status
@@ -27,7 +27,7 @@ STACK_BYTES = 512 * 1024
 """For each thread, so that a thousand of them fit into little memory."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Orders:
     """What a crew goes by.
 

@@ -3,14 +3,15 @@
 import heapq
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from chargehand.frozen import frozen
 from chargehand.provider import Unreachable
 from chargehand.share import TemplateInvocation
 from chargehand.strand import Condition
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Turn:
     """One try at one host.
 

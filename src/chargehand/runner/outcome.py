@@ -1,8 +1,8 @@
 """Outcome: what the way a host's share ended means, as a status, a short name and words."""
 
 import signal
-from dataclasses import dataclass
 
+from chargehand.frozen import frozen
 from chargehand.provider import Ending
 from chargehand.result import Status
 
@@ -27,7 +27,7 @@ _NEVER = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Outcome:
     """How a host's share ended: the first half of its `HostResult`."""
 

@@ -7,12 +7,12 @@ turns from a `Line`; the thread that called `Runner.run` only waits: for the end
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from chargehand.event import Observer, RunFinished, RunStarted
+from chargehand.frozen import frozen
 from chargehand.limits import Limits, split_waves
 from chargehand.moment import utc_now
 from chargehand.provider import Provider, find_provider
@@ -35,12 +35,12 @@ SIGNAL_LATENCY_S = 0.5
 """A signal that comes in the instant before a wait does not end it, so no wait is longer than this."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class _ThreadGone:
     """A thread of the crew has ended."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class _Stop:
     """Somebody wants the run stopped, or some hosts of it."""
 
@@ -48,7 +48,7 @@ class _Stop:
     hosts: frozenset[str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class _Refrain:
     """No more hosts are to be started."""
 

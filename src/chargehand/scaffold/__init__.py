@@ -5,15 +5,15 @@ Its files lie in ``project/`` beside this module, exactly as they are written.
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from chargehand.errors import UsageError
+from chargehand.frozen import frozen
 
 _PROJECT = Path(__file__).parent / "project"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Written:
     """One file of the scaffold.
 

@@ -8,7 +8,7 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -25,6 +25,7 @@ from chargehand.errors import (
 )
 from chargehand.execution import Execution
 from chargehand.failpoint import reach
+from chargehand.frozen import frozen
 from chargehand.host import Host
 from chargehand.invocation import JobInvocation
 from chargehand.job import Job, read_jobs
@@ -56,7 +57,7 @@ _CODES: Final[tuple[tuple[type[ChargehandError], str], ...]] = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Ending:
     """How an errand ended.
 

@@ -9,12 +9,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Final, Self
 
 from chargehand.errors import ChargehandError, StoreError
+from chargehand.frozen import frozen
 from chargehand.layout import PLAYBOOKS
 from chargehand.past import Unfinished
 from chargehand.project import Project
@@ -34,7 +34,7 @@ _AGAIN_S: Final = 60.0
 """So long is waited before what could not be finished, or what files were wrong, is tried again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Pass:
     """What one pass came to.
 

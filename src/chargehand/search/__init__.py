@@ -5,11 +5,11 @@ records are searched in the same language with a `FieldTable` of their own (`com
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Generic
 
 from chargehand.errors import Place, Problem
+from chargehand.frozen import frozen
 from chargehand.host import Host
 from chargehand.search.doubt import doubts
 from chargehand.search.fields import Field, FieldTable, R
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Search(Generic[R]):
     """A query that was understood.
 

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import tzinfo
 from decimal import Decimal
 from functools import partial
 from typing import TypeVar
 
+from chargehand.frozen import frozen
 from chargehand.search.dates import Span, read_stored
 from chargehand.search.values import read_number, read_text
 from chargehand.secret import Secret
@@ -18,7 +18,7 @@ Ordered = TypeVar("Ordered", Decimal, str)
 _PATTERN_PART = re.compile(r"\\([*%\\])|([*%])|([^*%\\]+|\\)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Literal:
     """A value of a query, with everything it reads as for its field.
 

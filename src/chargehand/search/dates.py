@@ -6,9 +6,9 @@ years have four digits, no weekday names, no day-first or month-first slashes.
 
 import calendar
 import re
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
+from chargehand.frozen import frozen
 from chargehand.moment import MomentError, local_moment, parse_moment
 
 FORMS = '2024-03-15, 2024-03-15T10:30Z, 15 March 2024, today, yesterday, "2 hours ago", "1 week from now"'
@@ -42,7 +42,7 @@ _MONTH_NAMES = (
 _DAY_WORDS = {"yesterday": -1, "today": 0, "tomorrow": 1}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Span:
     """From `start_at` until just before `end_at`.
 

@@ -1,10 +1,11 @@
 """What can be searched: the fields of one kind of record, their types, and how each is read."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Generic, Literal, TypeVar
 
 from chargehand.errors import did_you_mean
+from chargehand.frozen import frozen
 
 R = TypeVar("R")
 
@@ -12,7 +13,7 @@ Kind = Literal["text", "integer", "number", "boolean", "date", "any"]
 """``any`` is a variable or fact: compared as what both sides read as."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Field(Generic[R]):
     """One field of a record.
 
@@ -31,7 +32,7 @@ class Field(Generic[R]):
     words: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class FieldTable(Generic[R]):
     """All fields of one kind of record.
 

@@ -5,9 +5,9 @@ differences: quotes must be closed, ``!=``, ``!~``, ``!^`` and ``^`` end a word,
 """
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
+from chargehand.frozen import frozen
 from chargehand.search.query import Fault, Query, QueryError
 
 OPERATORS: Final = {
@@ -30,7 +30,7 @@ _WRONG_QUOTES = "'‘’“”„`"  # noqa: RUF001 - the look-alikes are what i
 _ANSIBLE_HINT = "this is an Ansible pattern: give it with `-l`, or write `name ~ web* and hostgroup = prod`"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Token:
     """One word or symbol.
 

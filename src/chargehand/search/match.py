@@ -5,11 +5,11 @@ with many values a positive comparison asks for any of them, a negative one for 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Final, Generic
 
 from chargehand.errors import did_you_mean
+from chargehand.frozen import frozen
 from chargehand.search.compare import Holds, Literal, comparison
 from chargehand.search.dates import FORMS, read_span, read_stored, relative_date_after
 from chargehand.search.fields import Field, FieldTable, Kind, R
@@ -34,7 +34,7 @@ _EXPECTED: Final[dict[Kind, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Question(Generic[R]):
     """One field asked one thing.
 
@@ -51,7 +51,7 @@ class Question(Generic[R]):
     negative: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Compiler(Generic[R]):
     """Turns the conditions of one query into questions to fields, and these into predicates.
 

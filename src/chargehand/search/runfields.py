@@ -4,10 +4,10 @@ Whoever translates queries for a database is held against the predicates of this
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from chargehand.frozen import frozen
 from chargehand.result import Status
 from chargehand.search.fields import Field, FieldTable, Kind
 
@@ -17,7 +17,7 @@ TRIGGERS: Final = ("hand", "scheduling", "recurrence", "rerun", "push", "webhook
 HOST_STATUSES: Final = tuple(str(status) for status in Status)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunShare:
     """One host of a run."""
 
@@ -26,7 +26,7 @@ class RunShare:
     status: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Run:
     """What can be asked of a job invocation; an empty text counts as missing.
 

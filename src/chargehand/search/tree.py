@@ -3,15 +3,15 @@
 import dataclasses
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from chargehand.frozen import frozen
 from chargehand.search.lexer import KEYWORDS
 
 _BARE = re.compile(r"[\w.:/%*][\w.:/%*-]*")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Word:
     """A field name or a value, and where it stands; two words are equal when their texts are."""
 
@@ -21,7 +21,7 @@ class Word:
     quoted: bool = dataclasses.field(default=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Condition:
     """One question about one record.
 
@@ -40,14 +40,14 @@ class Condition:
     end: int = dataclasses.field(default=0, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Not:
     """The exact complement of a node."""
 
     child: "Node"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Group:
     """All of, or any of, some nodes; all of none is everybody."""
 

@@ -4,9 +4,10 @@ From the wire up: `line` and `wire` (bytes) and `dial` (how they get a socket), 
 `transport` (paramiko's, made our own), `hostkey`, `trust`, `identity` and `login` (who is who), `config`
 (ssh_config) and `route` (what it comes to), `gate` and `bastion` (what hosts share), `link` (one connection)
 and `idle` (those that are kept), `failure` (every way it goes wrong, in one place), `channel` (one command),
-`session`, `provider`.
+`session`, `provider`; `ahead` of all, what loads Invoke faster.
 """
 
+from chargehand.ssh import ahead
 from chargehand.ssh.provider import SshProvider, ThreadedSshProvider
 
-__all__ = ["SshProvider", "ThreadedSshProvider"]
+__all__ = ["SshProvider", "ThreadedSshProvider", "ahead"]

@@ -5,11 +5,12 @@ Many hosts offer the very same, so that what we say, and what comes of what they
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
 from paramiko.message import Message
+
+from chargehand.frozen import frozen
 
 COOKIE_BYTES: Final = 16
 """Of chance, before an offer."""
@@ -36,7 +37,7 @@ _KEPT: Final = 64
 _Key = tuple[bytes, tuple[str, ...]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Agreement:
     """What came of a host's offer on a new connection.
 
@@ -75,7 +76,7 @@ class Agreements:
 AGREEMENTS: Final = Agreements()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Mismatch:
     """The kind of algorithm that both sides have none in common of, and both lists."""
 

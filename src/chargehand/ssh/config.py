@@ -11,12 +11,12 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import paramiko
 
+from chargehand.frozen import frozen
 from chargehand.provider import Unreachable
 from chargehand.strand import elsewhere
 
@@ -49,7 +49,7 @@ OURS = frozenset(
 _LINE = re.compile(r"\s*(\w+)(?:\s*=\s*|\s+)(.*?)\s*$")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Question:
     """One lookup: the name as the user wrote it, and what a ``Match`` line may ask for."""
 
@@ -59,7 +59,7 @@ class Question:
     port: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class _Block:
     """A ``Host`` block that holds a setting of ours; no patterns: it may concern anybody."""
 

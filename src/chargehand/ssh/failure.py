@@ -2,10 +2,10 @@
 
 import errno
 import socket
-from dataclasses import dataclass
 
 from paramiko.ssh_exception import IncompatiblePeer
 
+from chargehand.frozen import frozen
 from chargehand.provider import Unreachable
 from chargehand.ssh.transport import SshTransport
 from chargehand.ssh.wire import Wire
@@ -65,7 +65,7 @@ def network(error: OSError, target: str, *, timeout_s: float = 0.0) -> Unreachab
     return Unreachable(code, f"{target}: {words}", again=code != "network")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Handshake:
     """What is known of a handshake that failed.
 

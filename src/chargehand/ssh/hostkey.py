@@ -14,7 +14,6 @@ import os
 import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -27,6 +26,8 @@ from cryptography.hazmat.primitives.serialization import (
     SSHCertificateType,
     load_ssh_public_identity,
 )
+
+from chargehand.frozen import frozen
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class Verdict(Enum):
     REVOKED = "revoked"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class HostKey:
     """A public key as it travels: its blob begins with its type."""
 
@@ -75,7 +76,7 @@ class HostKey:
         return f"{self.type} {base64.b64encode(self.blob).decode()}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Entry:
     """One line of a known_hosts file.
 

@@ -7,7 +7,6 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from paramiko.agent import AgentSSH
 from paramiko.message import Message
 from paramiko.ssh_exception import SSHException
 
+from chargehand.frozen import frozen
 from chargehand.provider import Unreachable
 from chargehand.secret import Secret
 from chargehand.strand import elsewhere
@@ -39,7 +39,7 @@ _CLASSES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Identity:
     """A key that can sign.
 

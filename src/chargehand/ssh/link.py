@@ -2,13 +2,14 @@
 
 import logging
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from types import SimpleNamespace
 
 import fabric
 import paramiko
 
+from chargehand.frozen import frozen
 from chargehand.ssh.failure import Handshake, shown
 from chargehand.ssh.login import Login
 from chargehand.ssh.route import Route
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 FAREWELL_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Link:
     """One authenticated connection.
 

@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
 from paramiko.ssh_exception import AuthenticationException, BadAuthenticationType, SSHException
 
+from chargehand.frozen import frozen
 from chargehand.provider import Unreachable
 from chargehand.secret import Secret
 from chargehand.ssh.failure import shown
@@ -23,7 +23,7 @@ class SecondFactor(SSHException):
     """The host asks for something that is no password."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class _Attempt:
     """One way to prove who we are; `show` gives the methods that must follow, none when that was all."""
 
@@ -40,7 +40,7 @@ class _Attempt:
         return f"key {self.identity.name} ({self.identity.key.fingerprint})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Login:
     """An auth strategy for paramiko's client: it is asked only after the host key was accepted.
 

@@ -5,11 +5,11 @@ import os
 import pwd
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from chargehand.connection import ConnectionSettings, HostKeyPolicy, JumpHost
+from chargehand.frozen import frozen
 from chargehand.provider import Unreachable
 from chargehand.ssh.config import Question, SshConfig
 
@@ -24,7 +24,7 @@ _HOP = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Route:
     """How one host is reached.
 

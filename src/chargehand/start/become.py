@@ -8,10 +8,10 @@ it is one line of plain words and single-quoted words without ``!``, and everyth
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from chargehand.connection import Become, BecomeMethod
+from chargehand.frozen import frozen
 
 _BOOT: Final = 'echo "$1$2 READY" >&2; IFS= read -r line && case $line in ": $1;"*) eval "$line" ;; esac'
 """Says that the effective user's shell is there, then evaluates the wrapper's line, and no other."""
@@ -23,7 +23,7 @@ _SWITCH: Final = 'locale=${LC_ALL-} LC_ALL=C; export LC_ALL; echo "$2$3 BECOME" 
 """Says that a password prompt may come now; LC_ALL makes failures readable, the wrapper puts it back."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Marks:
     """The random words of one start, apart from the wrapper's own.
 

@@ -8,8 +8,9 @@ a slow reader makes the host wait; and `send` takes only what fits now, so that 
 and a host that floods us cannot wait for each other for ever.
 """
 
-from dataclasses import dataclass
 from typing import Protocol
+
+from chargehand.frozen import frozen
 
 
 class ConnectionLost(Exception):  # noqa: N818 - a host's trouble, not a defect
@@ -26,7 +27,7 @@ class ConnectionLost(Exception):  # noqa: N818 - a host's trouble, not a defect
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Received:
     """What arrived since the last look.
 

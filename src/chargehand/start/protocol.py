@@ -20,12 +20,12 @@ import re
 import secrets
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum, auto
 from typing import Final
 
 from chargehand.connection import Become
 from chargehand.event import Stream
+from chargehand.frozen import frozen
 from chargehand.provider import NotStarted
 from chargehand.script import RenderedScript
 from chargehand.start.become import Marks, asks_nothing, compose_request, find_prompt, read_failure
@@ -51,12 +51,12 @@ class Phase(IntEnum):
     GONE = auto()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Started:
     """The script runs now."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Output:
     """The script printed something."""
 
@@ -64,7 +64,7 @@ class Output:
     chunk: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Ended:
     """The script ended.
 

@@ -1,14 +1,15 @@
 """RecordReader: finds the lines that begin with a secret word in a stream that comes in pieces."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from chargehand.frozen import frozen
 
 RECORD_BYTES: Final = 4096
 """No record is longer; what goes on longer than this is plain output."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Record:
     """One line that the host addressed to us: a word, and what follows it."""
 

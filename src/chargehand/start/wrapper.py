@@ -3,10 +3,10 @@
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
 
+from chargehand.frozen import frozen
 from chargehand.script import RenderedScript
 
 GRACE_S: Final = 10
@@ -51,7 +51,7 @@ _LOCALE: Final = '[ "${LC_ALL-}" != C ] || LC_ALL=${3-}; [ "${LC_ALL-}" ] || uns
 """The switching program runs with LC_ALL=C, so that its texts can be read; scripts get what the login had."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Wrapper:
     """What is sent over stdin to run one script.
 

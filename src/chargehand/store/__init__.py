@@ -2,14 +2,11 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
-
-from chargehand.errors import StoreError
 from chargehand.past import (
     CancelRequest,
     History,
@@ -25,7 +22,6 @@ from chargehand.past.folder import check_local, prepare_folder
 from chargehand.store.engine import Database, Waits
 from chargehand.store.invocations import Invocations
 from chargehand.store.logics import Logics
-from chargehand.store.postgresql import Server
 from chargehand.store.revisions import Revision, Revisions
 from chargehand.store.runners import Runner, Runners
 from chargehand.store.sqlite import open_file
@@ -63,8 +59,8 @@ class Store:
     def __init__(self, database: Database) -> None:
         self.name = database.name
         self.invocations = Invocations(database)
-        self.source = database.source
-        self.history = History(self.source)
+        self.source = database
+        self.history = History(database)
         self.logics = Logics(database)
         self.revisions = Revisions(database)
         self.runners = Runners(database)
@@ -101,20 +97,6 @@ def open_store(url: str, *, state: Path, clock: Callable[[], datetime], waits: W
     path = file_of(url, state)
     if path is not None:
         check_local(path.parent)
-        return Store(Database(open_file(path, busy_s=waits.busy_s), clock=clock, waits=waits))
-    server = Server(_parse(url))
-    database = Database(server, clock=clock, waits=waits)
-    database.open(server.bring_up_to_date)
-    return Store(database)
-
-
-def _parse(url: str) -> URL:
-    """The parts of a URL. No message shows it: there may be a password in it."""
-    try:
-        parsed = make_url(url)
-        kind = parsed.get_backend_name()
-    except (ArgumentError, ValueError):
-        kind = ""
-    if kind not in {"postgresql", "postgres"}:
-        raise StoreError("the URL of the store is not understood; write postgresql://user@host/database")
-    return parsed
+        return Store(Database(open_file(path, clock=clock, busy_s=waits.busy_s), waits=waits))
+    # What only a server needs takes long to load.
+    return Store(import_module("chargehand.store.postgresql").open_server(url, waits=waits))

@@ -1,24 +1,23 @@
-"""The engine: one database, steps that are done in it as a whole or not at all, and its errors in words."""
+"""The engine: one database, steps that are done in it as a whole or not at all, and its errors in words.
+
+Statements are plain SQL, the same for every database; a name after a colon stands for the value of that name.
+"""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final, Protocol, TypeVar
-
-from sqlalchemy import ColumnElement, Connection, Engine, select, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from typing import Protocol, TypeVar
 
 from chargehand.errors import StoreError
+from chargehand.frozen import frozen
 from chargehand.past.file import Trouble
-from chargehand.past.reading import Dialect, Reader, Row
+from chargehand.past.reading import Dialect, Reader
 
 T = TypeVar("T")
 _PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Waits:
     """How long a database is waited for, in seconds.
 
@@ -33,13 +32,25 @@ class Waits:
     lost_s: float = 60
 
 
+class Connection(Reader, Protocol):
+    """A transaction. Values are given as they are meant, and put into columns as `past.columns` says."""
+
+    def change(self, statement: str, values: Mapping[str, object] | None = None) -> int:
+        """Do a statement; how many rows it changed."""
+
+    def change_each(self, statement: str, rows: Sequence[Mapping[str, object]]) -> int:
+        """Do a statement for every row of values; how many rows they changed in all."""
+
+    def add(self, statement: str, values: Mapping[str, object]) -> int | None:
+        """Insert one row; its id, and None when it was in the way of another one and nothing was done."""
+
+
 class Backend(Protocol):
     """One kind of database.
 
     Attributes:
         name: For messages; holds no password.
-        engine: Whose connections begin a transaction that reads.
-        writer: The same, for transactions that write.
+        dialect: Which kind it is.
     """
 
     @property
@@ -47,24 +58,23 @@ class Backend(Protocol):
         """For messages."""
 
     @property
-    def engine(self) -> Engine:
-        """For transactions that read."""
+    def dialect(self) -> Dialect:
+        """Which kind it is."""
 
-    @property
-    def writer(self) -> Engine:
-        """For transactions that write."""
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A transaction that reads, and sees the database as it is at one moment."""
 
-    def writing(self) -> AbstractContextManager[object]:
-        """Around every transaction that writes; raises StoreError when what was written is lost."""
+    def writing(self) -> AbstractContextManager[Connection]:
+        """A transaction that writes; raises StoreError when what was written is lost."""
 
-    def moment(self, clock: Callable[[], datetime], ago: timedelta) -> datetime | ColumnElement[datetime]:
-        """The moment so long ago, by the clock that everybody who uses the database shares."""
-
-    def explain(self, error: DBAPIError) -> Trouble:
-        """What an error means."""
+    def explain(self, error: Exception) -> Trouble | None:
+        """What an error means; None when it is not one of the database."""
 
     def free(self) -> None:
         """Give the space back that deleted rows took."""
+
+    def close(self) -> None:
+        """Let go of the database."""
 
 
 class Database:
@@ -77,18 +87,14 @@ class Database:
     Attributes:
         name: For messages; holds no password.
         dialect: Which kind it is.
-        clock: The time, aware, UTC.
-        source: The same, for statements in plain SQL.
     """
 
-    def __init__(self, backend: Backend, *, clock: Callable[[], datetime], waits: Waits) -> None:
+    def __init__(self, backend: Backend, *, waits: Waits) -> None:
         self.name = backend.name
-        self.dialect: Dialect = "sqlite" if backend.engine.dialect.name == "sqlite" else "postgresql"
-        self.clock = clock
+        self.dialect: Dialect = backend.dialect
         self._backend = backend
         self._waits = waits
         self._broken = ""
-        self.source: Final = DatabaseSource(self)
 
     def write(self, step: Callable[[Connection], T]) -> T:
         """Do `step`, durably.
@@ -100,7 +106,7 @@ class Database:
         def once() -> T:
             if self._broken:
                 raise StoreError(self._broken)
-            with self._backend.writing(), self._backend.writer.begin() as connection:
+            with self._backend.writing() as connection:
                 return step(connection)
 
         return self._patiently(once, self._waits.lost_s)
@@ -114,7 +120,7 @@ class Database:
 
         def once() -> T:
             try:
-                with self._backend.engine.begin() as connection:
+                with self._backend.reading() as connection:
                     return step(connection)
             except (ValueError, KeyError) as error:
                 what = f"holds what Chargehand never wrote ({error!r})"
@@ -136,17 +142,13 @@ class Database:
                 error if str(error).startswith(self.name) else StoreError(f"{self.name}: {error}")
             ) from error
 
-    def now(self, ago: timedelta = timedelta()) -> datetime | ColumnElement[datetime]:
-        """The moment so long ago, as a value of a `Moment` column, by the server's clock if there is one."""
-        return self._backend.moment(self.clock, ago)
-
     def free(self) -> None:
         """Give the space back that deleted rows took."""
         self._patiently(self._backend.free, self._waits.lost_s)
 
     def close(self) -> None:
         """Let go of the database."""
-        self._backend.engine.dispose()
+        self._backend.close()
 
     def _patiently(self, attempt: Callable[[], T], patience_s: float) -> T:
         """Try until it works or is certain not to; `patience_s` in all."""
@@ -155,13 +157,15 @@ class Database:
         while True:
             try:
                 return attempt()
-            except DBAPIError as error:
+            except Exception as error:
                 trouble = self._backend.explain(error)
+                if trouble is None:
+                    if isinstance(error, (OverflowError, UnicodeError)):
+                        raise StoreError(f"{self.name}: {error}") from error
+                    raise
                 pause_s = _PAUSES_S[min(tries, len(_PAUSES_S) - 1)]
                 if not trouble.passing or time.monotonic() + pause_s > until:
                     raise self._refusal(trouble) from error
-            except (SQLAlchemyError, OverflowError, UnicodeDecodeError) as error:
-                raise StoreError(f"{self.name}: {error}") from error
             tries += 1
             time.sleep(pause_s)
 
@@ -170,45 +174,3 @@ class Database:
         if trouble.lasting:
             self._broken = words
         return StoreError(words)
-
-
-class ConnectionRows:
-    """A database as a transaction sees it, for statements in plain SQL."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def rows(self, statement: str, values: Mapping[str, object] | None = None) -> list[Row]:
-        """What a statement finds; a name after a colon stands for the value of that name."""
-        found = self._connection.execute(text(statement), dict(values or {}))
-        names = tuple(found.keys())
-        return [dict(zip(names, row, strict=True)) for row in found]
-
-
-class _DatabaseReader(ConnectionRows):
-    """The same, with what all who read need to know."""
-
-    def __init__(self, database: Database, connection: Connection) -> None:
-        super().__init__(connection)
-        self.dialect = database.dialect
-        self._database = database
-
-    def now(self) -> datetime:
-        """The time by the clock that everybody who uses the database shares."""
-        now = self._database.now()
-        if isinstance(now, datetime):
-            return now
-        told: datetime = self._connection.execute(select(now)).scalar_one()
-        return told
-
-
-class DatabaseSource:
-    """A database, for statements in plain SQL."""
-
-    def __init__(self, database: Database) -> None:
-        self.dialect: Final = database.dialect
-        self._database = database
-
-    def read(self, step: Callable[[Reader], T]) -> T:
-        """Do `step`, which only reads, and sees the database as it is at one moment."""
-        return self._database.read(lambda connection: step(_DatabaseReader(self._database, connection)))

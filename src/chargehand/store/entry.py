@@ -3,14 +3,15 @@
 An entry that was written and whose confirmation was lost is written again, and changes nothing then.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from chargehand.event import Stream
+from chargehand.frozen import frozen
 from chargehand.result import HostResult
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Intent:
     """A script is about to be sent; refused unless the host is queued and the runner still holds the run.
 
@@ -27,7 +28,7 @@ class Intent:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Started:
     """The host said that its script runs."""
 
@@ -36,7 +37,7 @@ class Started:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Chunk:
     """A script printed something.
 
@@ -57,7 +58,7 @@ class Chunk:
     content: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Outcome:
     """A host is done; refused when the share has an outcome other than ``unknown`` already.
 
@@ -74,7 +75,7 @@ class Outcome:
     reconciled: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Settled:
     """The host was told that the folder of the script may go."""
 

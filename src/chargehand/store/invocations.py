@@ -1,12 +1,9 @@
 """Invocations: what runs, written down; every step durable when it returns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Final
-
-from sqlalchemy import Connection, bindparam, case, delete, insert, select, true, update
-from sqlalchemy.exc import IntegrityError
 
 from chargehand.errors import StoreError
 from chargehand.past.lookup import counters, counts_of, is_known, label_of, unknown_hosts, unknown_invocation
@@ -14,18 +11,17 @@ from chargehand.past.values import CancelRequest, Share
 from chargehand.provenance import Launch
 from chargehand.report.invocation import InvocationRecord
 from chargehand.result import HostResult, Status
-from chargehand.store.engine import ConnectionRows, Database
+from chargehand.store.engine import Connection, Database
 from chargehand.store.entry import Entry
 from chargehand.store.ledger import write_entries
 from chargehand.store.retention import prunable, prune
-from chargehand.store.rows import columns_of, launch_columns, share_columns
-from chargehand.store.tables import job_invocation, output, template_invocation
+from chargehand.store.rows import NEW_INVOCATION, columns_of, launch_columns, share_columns
+from chargehand.store.statements import LOCKED, inserting, updating
 from chargehand.store.usual import UnusualError, write_usual
 from chargehand.store.verdict import columns_of as result_columns
 
-_INVOCATION: Final = job_invocation.c
-_SHARE: Final = template_invocation.c
-_OPEN: Final = ("scheduled", "planned", "running")
+_OPEN: Final = "state IN ('scheduled', 'planned', 'running')"
+_MINE: Final = "id = :this AND runner_id = :mine"
 _KEPT: Final = ("task_id", "user", "trigger", "code", "reason")
 """What an invocation is launched with and keeps, whatever becomes of it."""
 
@@ -69,29 +65,38 @@ class Invocations:
         Returns:
             Its id; None when that occurrence, or that key, has an invocation already.
         """
-        columns = columns_of(record) | {
-            "launch": launch_columns(launch, record),
-            "user": record.provenance.user if record.provenance else "",
-            "trigger": record.provenance.trigger if record.provenance else "hand",
-            "runner_id": runner_id,
-            "created_at": created_at,
-            "idempotent": idempotent,
-            "recurring_logic_id": logic_id,
-            "occurrence": occurrence,
-            "schedule_key": schedule_key,
-            "push_key": push_key,
-            "exit_code": exit_code,
-            "resolved": shares is not None,
-            "total": None if shares is None else len(shares),
-        }
+        columns = (
+            NEW_INVOCATION
+            | columns_of(record)
+            | {
+                "launch": launch_columns(launch, record),
+                "user": record.provenance.user if record.provenance else "",
+                "trigger": record.provenance.trigger if record.provenance else "hand",
+                "runner_id": runner_id,
+                "created_at": created_at,
+                "idempotent": idempotent,
+                "recurring_logic_id": logic_id,
+                "occurrence": occurrence,
+                "schedule_key": schedule_key,
+                "push_key": push_key,
+                "exit_code": exit_code,
+                "resolved": shares is not None,
+                "total": None if shares is None else len(shares),
+            }
+        )
+
+        logics = "SELECT id FROM recurring_logic WHERE id = :this"
+        same = "SELECT id FROM job_invocation WHERE task_id = :task_id"
 
         def step(connection: Connection) -> int | None:
-            try:
-                with connection.begin_nested():
-                    made = connection.execute(insert(job_invocation).values(columns))
-            except IntegrityError:
-                return _taken(connection, columns)
-            invocation_id: int = made.inserted_primary_key[0]  # type: ignore[index]
+            if logic_id is not None and not connection.rows(logics, {"this": logic_id}):
+                raise StoreError(f"there is no recurring logic {logic_id}")
+            invocation_id = connection.add(inserting("job_invocation", columns), columns)
+            if (
+                invocation_id is None
+            ):  # it was written before the answer was lost, or another one is in the way
+                own = connection.rows(same, {"task_id": record.task_id})
+                return own[0]["id"] if own else None
             _insert_shares(connection, shares, invocation_id)
             return invocation_id
 
@@ -105,26 +110,23 @@ class Invocations:
             runner_id: Who takes it.
             instead_of: Who had it until now; somebody else may have been quicker.
         """
-        open_now = (_INVOCATION.id == invocation_id) & _INVOCATION.state.in_(_OPEN)
-        scheduled = _INVOCATION.state == "scheduled"
+        holder = "runner_id IS NULL" if instead_of is None else "runner_id = :before"
         statement = (
-            update(job_invocation)
-            .where(open_now, _INVOCATION.runner_id.is_not_distinct_from(instead_of))
-            .values(
-                runner_id=runner_id,
-                state=case((scheduled, "planned"), else_=_INVOCATION.state),
-                status_label=case((scheduled, "running"), else_=_INVOCATION.status_label),
-            )
+            "UPDATE job_invocation SET runner_id = :mine, "  # noqa: S608 - conditions of ours
+            "state = CASE WHEN state = 'scheduled' THEN 'planned' ELSE state END, "
+            "status_label = CASE WHEN state = 'scheduled' THEN 'running' ELSE status_label END "
+            f"WHERE id = :this AND {_OPEN} AND {holder}"
         )
+        values = {"this": invocation_id, "mine": runner_id}
+        mine = f"SELECT id FROM job_invocation WHERE {_MINE} AND {_OPEN}"  # noqa: S608 - conditions of ours
         tries = 0
 
         def step(connection: Connection) -> bool:
             nonlocal tries
             tries += 1
-            if connection.execute(statement).rowcount:
+            if connection.change(statement, {**values, "before": instead_of}):
                 return True
-            mine = select(true()).where(open_now, _INVOCATION.runner_id == runner_id)
-            return tries > 1 and connection.execute(mine).first() is not None
+            return tries > 1 and bool(connection.rows(mine, values))
 
         return self._database.write(step)
 
@@ -156,12 +158,12 @@ class Invocations:
             }
 
         def step(connection: Connection) -> bool:
-            mine = (_INVOCATION.id == invocation_id) & (_INVOCATION.runner_id == runner_id)
-            found = connection.execute(select(_INVOCATION.state).where(mine).with_for_update()).scalar()
+            found = _state(connection, invocation_id, runner_id)
             if found not in {"scheduled", "planned"}:
                 return found == "running"
-            connection.execute(update(job_invocation).where(mine).values(columns))
-            connection.execute(delete(template_invocation).where(_SHARE.job_invocation_id == invocation_id))
+            _update(connection, invocation_id, columns)
+            everybody = "DELETE FROM template_invocation WHERE job_invocation_id = :this"
+            connection.change(everybody, {"this": invocation_id})
             _insert_shares(connection, shares, invocation_id)
             return True
 
@@ -205,11 +207,10 @@ class Invocations:
         """
 
         def step(connection: Connection) -> bool:
-            mine = (_INVOCATION.id == invocation_id) & (_INVOCATION.runner_id == runner_id)
-            state = connection.execute(select(_INVOCATION.state).where(mine).with_for_update()).scalar()
+            state = _state(connection, invocation_id, runner_id)
             if state is None or state == "stopped":
                 return state == "stopped"
-            counts = counts_of(ConnectionRows(connection), [invocation_id])[invocation_id]
+            counts = counts_of(connection, [invocation_id])[invocation_id]
             if counts.pending:
                 return False
             columns = counters(counts) | {
@@ -219,7 +220,7 @@ class Invocations:
                 "ended_at": ended_at,
                 **({"code": code, "reason": reason} if code else {}),
             }
-            connection.execute(update(job_invocation).where(mine).values(columns))
+            _update(connection, invocation_id, columns)
             return True
 
         return self._database.write(step)
@@ -248,7 +249,12 @@ class Invocations:
             Whether it is; not when a script may have been sent to one of its hosts.
         """
         status = Status.CANCELLED if cancelled else Status.SKIPPED
-        result = {"state": "stopped", "status": str(status), "code": code, "reason": reason}
+        result: dict[str, object] = {
+            "state": "stopped",
+            "status": str(status),
+            "code": code,
+            "reason": reason,
+        }
         columns = {"state": "stopped", "status_label": "cancelled" if cancelled else "failed"} | {
             "code": code,
             "reason": reason,
@@ -257,21 +263,20 @@ class Invocations:
         }
 
         def step(connection: Connection) -> bool:
-            this = _INVOCATION.id == invocation_id
-            columns_now = select(_INVOCATION.state, _INVOCATION.code, _INVOCATION.resolved)
-            row = connection.execute(columns_now.where(this).with_for_update()).first()
-            if row is None or row.state == "stopped":
-                return row is not None and row.code == code
-            own = _SHARE.job_invocation_id == invocation_id
-            if connection.execute(select(true()).where(own, _SHARE.state != "queued").limit(1)).first():
+            this: dict[str, object] = {"this": invocation_id}
+            now = "SELECT state, code, resolved FROM job_invocation WHERE id = :this"
+            row = next(iter(connection.rows(now + LOCKED[connection.dialect], this)), None)
+            if row is None or row["state"] == "stopped":
+                return row is not None and row["code"] == code
+            own = "job_invocation_id = :this"
+            begun = f"SELECT id FROM template_invocation WHERE {own} AND state != 'queued' LIMIT 1"  # noqa: S608
+            if connection.rows(begun, this):
                 return False
-            connection.execute(update(template_invocation).where(own).values(result))
+            connection.change(updating("template_invocation", result, own), result | this)
             counted = (
-                counters(counts_of(ConnectionRows(connection), [invocation_id])[invocation_id])
-                if row.resolved
-                else {}
+                counters(counts_of(connection, [invocation_id])[invocation_id]) if row["resolved"] else {}
             )
-            connection.execute(update(job_invocation).where(this).values(columns | counted))
+            _update(connection, invocation_id, columns | counted)
             return True
 
         return self._database.write(step)
@@ -288,42 +293,45 @@ class Invocations:
             UnknownInvocationError: There is none of that number.
             UsageError: It has no host of that name.
         """
-        wish = {"cancel_requested": "force" if force else "cancel"}
-        yielding = ("", "cancel") if force else ("",)
+        wish: dict[str, object] = {"cancel_requested": "force" if force else "cancel"}
+        soft = "cancel_requested IN ('', 'cancel')" if force else "cancel_requested = ''"
+        own = "job_invocation_id = :this"
+        one = updating(
+            "template_invocation", wish, f"{own} AND state != 'stopped' AND {soft} AND host_name = :name"
+        )
 
         def step(connection: Connection) -> None:
-            this = _INVOCATION.id == invocation_id
-            if not is_known(ConnectionRows(connection), invocation_id):
-                raise unknown_invocation(ConnectionRows(connection), invocation_id)
+            this: dict[str, object] = {"this": invocation_id}
+            if not is_known(connection, invocation_id):
+                raise unknown_invocation(connection, invocation_id)
             if hosts is None:
-                soft = _INVOCATION.cancel_requested.in_(yielding)
-                connection.execute(update(job_invocation).where(this, soft).values(wish))
+                connection.change(updating("job_invocation", wish, f"id = :this AND {soft}"), wish | this)
                 return
-            own = _SHARE.job_invocation_id == invocation_id
-            known = set(connection.execute(select(_SHARE.host_name).where(own)).scalars())
+            everybody = f"SELECT host_name FROM template_invocation WHERE {own}"  # noqa: S608 - a name of ours
+            known = {row["host_name"] for row in connection.rows(everybody, this)}
             if set(hosts) - known:
                 raise unknown_hosts(set(hosts) - known, known, invocation_id)
-            open_now = (_SHARE.state != "stopped") & _SHARE.cancel_requested.in_(yielding)
-            one = update(template_invocation).where(own, open_now, _SHARE.host_name == bindparam("name"))
             for name in hosts:
-                connection.execute(one.values(wish), {"name": name})
+                connection.change(one, {**wish, **this, "name": name})
 
         self._database.write(step)
 
     def cancel_request(self, invocation_id: int) -> CancelRequest:
         """What somebody wants stopped of an invocation."""
-        whole = select(_INVOCATION.cancel_requested).where(_INVOCATION.id == invocation_id)
-        some = select(_SHARE.host_name, _SHARE.cancel_requested).where(
-            _SHARE.job_invocation_id == invocation_id, _SHARE.cancel_requested != ""
+        this = {"this": invocation_id}
+        whole = "SELECT cancel_requested FROM job_invocation WHERE id = :this"
+        some = (
+            "SELECT host_name, cancel_requested FROM template_invocation "
+            "WHERE job_invocation_id = :this AND cancel_requested != ''"
         )
 
         def step(connection: Connection) -> CancelRequest:
-            wish = connection.execute(whole).scalar()
-            hosts = connection.execute(some).all()
+            wishes = {row["cancel_requested"] for row in connection.rows(whole, this)} - {""}
+            hosts = connection.rows(some, this)
             return CancelRequest(
-                force=wish == "force" if wish else None,
-                hosts=frozenset(host for host, _ in hosts),
-                forced=frozenset(host for host, how in hosts if how == "force"),
+                force="force" in wishes if wishes else None,
+                hosts=frozenset(row["host_name"] for row in hosts),
+                forced=frozenset(row["host_name"] for row in hosts if row["cancel_requested"] == "force"),
             )
 
         return self._database.read(step)
@@ -336,17 +344,18 @@ class Invocations:
             forget_token: Whether the script may start although it may have started before - a job that is
                 idempotent; else it keeps its token, with which no host starts it twice.
         """
-        states = ("starting", "running") if forget_token else ("starting",)
-        again = _SHARE.state.in_(states) | ((_SHARE.state == "stopped") & (_SHARE.status == Status.UNKNOWN))
+        states = "'starting', 'running'" if forget_token else "'starting'"
         pending = HostResult(host="", status=Status.PENDING, attempts=0)
         columns = result_columns(pending) | {"state": "queued", "settled": False, "reconciled": False}
         columns |= {"token": None} if forget_token else {}
+        again = f"(state IN ({states}) OR (state = 'stopped' AND status = '{Status.UNKNOWN}'))"
+        statement = updating("template_invocation", columns, f"id = :this AND {again}")
+        printed = "DELETE FROM output WHERE template_invocation_id = :this"
 
         def step(connection: Connection) -> None:
             for share_id in share_ids:
-                one = update(template_invocation).where(_SHARE.id == share_id, again).values(columns)
-                if connection.execute(one).rowcount:
-                    connection.execute(delete(output).where(output.c.template_invocation_id == share_id))
+                if connection.change(statement, {**columns, "this": share_id}):
+                    connection.change(printed, {"this": share_id})
 
         self._database.write(step)
 
@@ -371,27 +380,17 @@ class Invocations:
 
 def _insert_shares(connection: Connection, shares: Sequence[Share] | None, invocation_id: int) -> None:
     if shares:
-        connection.execute(insert(template_invocation), share_columns(shares, invocation_id))
+        rows = share_columns(shares, invocation_id)
+        connection.change_each(inserting("template_invocation", rows[0]), rows)
 
 
-def _taken(connection: Connection, columns: dict[str, object]) -> int | None:
-    """Who stands in the way of a new row: itself, written before the answer was lost, or another one.
+def _update(connection: Connection, invocation_id: int, columns: Mapping[str, object]) -> None:
+    statement = updating("job_invocation", columns, "id = :this")
+    connection.change(statement, {**columns, "this": invocation_id})
 
-    Raises:
-        StoreError: Nobody does: a column refers to what is not there.
-    """
-    same = select(_INVOCATION.id).where(_INVOCATION.task_id == columns["task_id"])
-    found = connection.execute(same).scalar()
-    if found is not None:
-        return int(found)
-    other = (
-        (_INVOCATION.schedule_key == columns["schedule_key"])
-        | (_INVOCATION.push_key == columns["push_key"])
-        | (
-            (_INVOCATION.recurring_logic_id == columns["recurring_logic_id"])
-            & (_INVOCATION.occurrence == columns["occurrence"])
-        )
-    )
-    if connection.execute(select(true()).where(other)).first() is None:
-        raise StoreError(f"there is no recurring logic {columns['recurring_logic_id']}")
-    return None
+
+def _state(connection: Connection, invocation_id: int, runner_id: str) -> str | None:
+    """The state of an invocation, if that runner has it; nobody else changes it meanwhile."""
+    statement = f"SELECT state FROM job_invocation WHERE {_MINE}{LOCKED[connection.dialect]}"  # noqa: S608
+    rows = connection.rows(statement, {"this": invocation_id, "mine": runner_id})
+    return rows[0]["state"] if rows else None

@@ -2,30 +2,26 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Connection, Update, bindparam, select, text, update
-
-from chargehand.past.columns import microseconds_of
-from chargehand.past.lookup import counters, counts_of, label_of
+from chargehand.past.columns import moment_of
+from chargehand.past.lookup import counters, counts_of, label_of, listed
+from chargehand.past.reading import Row
 from chargehand.past.rows import STREAMS
 from chargehand.result import HostResult, Status
-from chargehand.store.engine import ConnectionRows
+from chargehand.store.engine import Connection
 from chargehand.store.entry import Chunk, Entry, Intent, Outcome, Settled, Started
-from chargehand.store.tables import job_invocation, template_invocation
+from chargehand.store.statements import LOCKED, updating
 from chargehand.store.verdict import Standing, columns_of, judge
 
-_SHARE: Final = template_invocation.c
-_INVOCATION: Final = job_invocation.c
 _AT_ONCE: Final = 500
 
 
-def _updating(*names: str) -> Update:
-    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names}
-    return update(template_invocation).where(_SHARE.id == bindparam("share")).values(values)
+def _updating(*names: str) -> str:
+    return updating("template_invocation", names, "id = :share")
 
 
-_UPDATES: Final[Mapping[type[Entry], Update]] = {
+_UPDATES: Final[Mapping[type[Entry], str]] = {
     Intent: _updating("state", "token", "intended_at"),
     Started: _updating("state", "started_at"),
     Outcome: _updating(*columns_of(HostResult(host="", status=Status.UNKNOWN)), "state", "reconciled"),
@@ -33,10 +29,15 @@ _UPDATES: Final[Mapping[type[Entry], Update]] = {
 }
 """In the order in which a share meets them."""
 
-_CHUNKS: Final = text(
+_CHUNKS: Final = (
     "INSERT INTO output (template_invocation_id, sequence, at, stream, offset_bytes, content) "
     "VALUES (:share, :sequence, :at, :stream, :offset_bytes, :content) ON CONFLICT DO NOTHING"
 )
+_STANDING: Final = (
+    "id, job_invocation_id, state, status, token, cancel_requested, exit_status, signal, duration_s, code, "
+    "started_at"
+)
+_SHARED: Final = {"sqlite": "", "postgresql": " FOR SHARE"}
 
 
 def write_entries(connection: Connection, entries: Sequence[Entry]) -> list[bool]:
@@ -50,15 +51,14 @@ def write_entries(connection: Connection, entries: Sequence[Entry]) -> list[bool
         change = judge(share, entry) if share else None
         accepted.append(change is not None)
         if change:
-            row = {f"new_{name}": value for name, value in change.items()}
-            changes[type(entry)].append(row | {"share": entry.share_id})
+            changes[type(entry)].append({**change, "share": entry.share_id})
         elif isinstance(entry, Chunk) and change is not None:
             chunks.append(_columns(entry))
     for kind, statement in _UPDATES.items():
         if changes[kind]:
-            connection.execute(statement, changes[kind])
+            connection.change_each(statement, changes[kind])
     if chunks:
-        connection.execute(_CHUNKS, chunks)
+        connection.change_each(_CHUNKS, chunks)
     _count_again(connection, {row["share"] for row in changes[Outcome]})
     return accepted
 
@@ -67,45 +67,30 @@ def _standings(connection: Connection, share_ids: Iterable[int]) -> dict[int, St
     """What the store holds of shares, and nobody else changes before the transaction ends."""
     found: dict[int, Standing] = {}
     for some in _slices(sorted(share_ids)):
-        owners = select(_SHARE.job_invocation_id).where(_SHARE.id.in_(some))
-        held = connection.execute(
-            select(_INVOCATION.id, _INVOCATION.runner_id, _INVOCATION.cancel_requested)
-            .where(_INVOCATION.id.in_(owners))
-            .order_by(_INVOCATION.id)
-            .with_for_update(read=True)
+        these = listed(some)
+        held = connection.rows(
+            "SELECT id, runner_id, cancel_requested FROM job_invocation WHERE id IN "  # noqa: S608 - numbers
+            f"(SELECT job_invocation_id FROM template_invocation WHERE id IN ({these})) ORDER BY id"
+            f"{_SHARED[connection.dialect]}"
         )
-        invocations = {row.id: row for row in held}
-        rows = connection.execute(
-            select(
-                _SHARE.id,
-                _SHARE.job_invocation_id,
-                _SHARE.state,
-                _SHARE.status,
-                _SHARE.token,
-                _SHARE.cancel_requested,
-                _SHARE.exit_status,
-                _SHARE.signal,
-                _SHARE.duration_s,
-                _SHARE.code,
-                _SHARE.started_at,
-            )
-            .where(_SHARE.id.in_(some))
-            .order_by(_SHARE.id)
-            .with_for_update()
+        invocations = {row["id"]: row for row in held}
+        rows = connection.rows(
+            f"SELECT {_STANDING} FROM template_invocation WHERE id IN ({these}) ORDER BY id"  # noqa: S608
+            f"{LOCKED[connection.dialect]}"
         )
-        found |= {row.id: _standing(row, invocations[row.job_invocation_id]) for row in rows}
+        found |= {row["id"]: _standing(row, invocations[row["job_invocation_id"]]) for row in rows}
     return found
 
 
-def _standing(row: Any, invocation: Any) -> Standing:  # noqa: ANN401 - rows
+def _standing(row: Row, invocation: Row) -> Standing:
     return Standing(
-        state=row.state,
-        status=row.status,
-        token=row.token,
-        said=(row.exit_status, row.signal, row.duration_s, row.code),
-        started_at=row.started_at,
-        runner_id=invocation.runner_id,
-        cancelled=bool(row.cancel_requested or invocation.cancel_requested),
+        state=row["state"],
+        status=row["status"],
+        token=row["token"],
+        said=(row["exit_status"], row["signal"], row["duration_s"], row["code"]),
+        started_at=None if row["started_at"] is None else moment_of(row["started_at"]),
+        runner_id=invocation["runner_id"],
+        cancelled=bool(row["cancel_requested"] or invocation["cancel_requested"]),
     )
 
 
@@ -113,7 +98,7 @@ def _columns(chunk: Chunk) -> dict[str, object]:
     return {
         "share": chunk.share_id,
         "sequence": chunk.sequence,
-        "at": microseconds_of(chunk.at),
+        "at": chunk.at,
         "stream": STREAMS[chunk.stream],
         "offset_bytes": chunk.offset_bytes,
         "content": chunk.content,
@@ -123,14 +108,17 @@ def _columns(chunk: Chunk) -> dict[str, object]:
 def _count_again(connection: Connection, share_ids: Iterable[object]) -> None:
     """Outcomes of hosts whose invocation is over already change its counters."""
     for some in _slices(sorted(map(int, map(str, share_ids)))):
-        owners = select(_SHARE.job_invocation_id).where(_SHARE.id.in_(some))
-        over = select(_INVOCATION.id, _INVOCATION.status_label).where(
-            _INVOCATION.id.in_(owners), _INVOCATION.state == "stopped"
+        over = connection.rows(
+            "SELECT id, status_label FROM job_invocation WHERE state = 'stopped' AND id IN "  # noqa: S608 - numbers
+            f"(SELECT job_invocation_id FROM template_invocation WHERE id IN ({listed(some)}))"
         )
-        for invocation_id, label in connection.execute(over).all():
-            counts = counts_of(ConnectionRows(connection), [invocation_id])[invocation_id]
-            columns = counters(counts) | {"status_label": label_of(counts, cancelled=label == "cancelled")}
-            connection.execute(update(job_invocation).where(_INVOCATION.id == invocation_id).values(columns))
+        for row in over:
+            counts = counts_of(connection, [row["id"]])[row["id"]]
+            label = label_of(counts, cancelled=row["status_label"] == "cancelled")
+            columns = counters(counts) | {"status_label": label}
+            connection.change(
+                updating("job_invocation", columns, "id = :this"), columns | {"this": row["id"]}
+            )
 
 
 def _slices(numbers: Sequence[int]) -> Iterator[Sequence[int]]:

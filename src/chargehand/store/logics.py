@@ -1,32 +1,31 @@
 """Recurring logics in the store: what they are, what was decided for them, and one place that decides."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
-
+from chargehand.errors import StoreError
 from chargehand.failpoint import reach
+from chargehand.frozen import frozen
+from chargehand.past.columns import told
 from chargehand.past.logics import KnownLogics, logic_of
+from chargehand.past.lookup import listed
 from chargehand.provenance import Launch
 from chargehand.recurring import Claims, Decision, Decisions, RecurringLogic, floor, is_due
 from chargehand.report.invocation import InvocationRecord
 from chargehand.result import Status
-from chargehand.store.engine import Database
-from chargehand.store.rows import columns_of, launch_columns
-from chargehand.store.tables import job_invocation, recurring_logic, template_invocation
+from chargehand.store.engine import Connection, Database
+from chargehand.store.rows import NEW_INVOCATION, columns_of, launch_columns
+from chargehand.store.statements import LOCKED, inserting, updating
 
-_INVOCATION: Final = job_invocation.c
-_LOGIC: Final = recurring_logic.c
 _COLUMNS: Final = tuple(field.name for field in fields(RecurringLogic) if field.name != "id")
 
-_ADD: Final = insert(job_invocation).returning(_INVOCATION.id)
-_KEEP: Final = update(recurring_logic).where(_LOGIC.id == bindparam("this"))
+_KEEP: Final = updating("recurring_logic", _COLUMNS, "id = :this")
+_OWN: Final = "recurring_logic_id = :logic"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Draft:
     """What is written down of an occurrence.
 
@@ -41,7 +40,7 @@ class Draft:
     idempotent: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Decided:
     """A decision that stands.
 
@@ -58,7 +57,7 @@ class Logics(KnownLogics):
     """The recurring logics, and what else waits for its time, decided and changed."""
 
     def __init__(self, database: Database) -> None:
-        super().__init__(database.source)
+        super().__init__(database)
         self._database = database
 
     def keep(
@@ -76,14 +75,12 @@ class Logics(KnownLogics):
         """
 
         def step(connection: Connection) -> None:
-            before = _find(connection, _LOGIC.key == key)
+            before = _find(connection, "key", key)
             after = change(before)
             if before is None and after is not None:
-                try:
-                    with connection.begin_nested():
-                        connection.execute(insert(recurring_logic), _columns(after))
-                except IntegrityError:  # another program added it in this instant
-                    before = _find(connection, _LOGIC.key == key)
+                added = connection.add(inserting("recurring_logic", _COLUMNS), _columns(after))
+                if added is None:  # another program added it in this instant
+                    before = _find(connection, "key", key)
                     after = change(before)
             if before is not None and after is not None:
                 _change(connection, before, after, at)
@@ -118,15 +115,12 @@ class Logics(KnownLogics):
 
         A line or zone that is no longer understood counts as due, so that it is told.
         """
-        waiting = self._database.read(
-            lambda connection: set(
-                connection.scalars(
-                    select(_INVOCATION.recurring_logic_id).where(
-                        _INVOCATION.state == "scheduled", _INVOCATION.recurring_logic_id.is_not(None)
-                    )
-                )
-            )
+        statement = (
+            "SELECT recurring_logic_id FROM job_invocation "
+            "WHERE state = 'scheduled' AND recurring_logic_id IS NOT NULL"
         )
+        found = self._database.read(lambda connection: connection.rows(statement))
+        waiting = {row["recurring_logic_id"] for row in found}
         return tuple(logic for logic in self.all() if logic.id in waiting or is_due(logic, now))
 
     def decide(
@@ -169,7 +163,7 @@ class Logics(KnownLogics):
                     if each.occurrence not in written:
                         written[each.occurrence] = draft(logic, each)
                     values = _columns_of(logic, each, written[each.occurrence], runner_id, now)
-                    number = connection.execute(_ADD, values).scalar_one()
+                    number = _add(connection, values)
                 decided.append(Decided(invocation_id=number, decision=each))
             if decisions.logic != logic:
                 _write(connection, decisions.logic)
@@ -183,23 +177,31 @@ class Logics(KnownLogics):
 
     def call_off(self, invocation_id: int, code: str, reason: str, at: datetime) -> bool:
         """Cancel what waits for its time; whether it still did."""
+        this = {"this": invocation_id}
         return self._database.write(
-            lambda connection: bool(_call_off(connection, _INVOCATION.id == invocation_id, code, reason, at))
+            lambda connection: bool(_call_off(connection, "id = :this", this, (code, reason), at))
         )
 
 
-def _locked() -> Select[Any]:
-    """Logics that nobody else decides about until the transaction ends; SQLite locks the whole file."""
-    return select(recurring_logic).with_for_update()
-
-
-def _find(connection: Connection, condition: ColumnElement[bool]) -> RecurringLogic | None:
-    row = connection.execute(_locked().where(condition)).mappings().one_or_none()
-    return None if row is None else logic_of(dict(row))
+def _find(connection: Connection, name: str, value: object) -> RecurringLogic | None:
+    """A logic that nobody else decides about until the transaction ends."""
+    statement = f'SELECT * FROM recurring_logic WHERE "{name}" = :this{LOCKED[connection.dialect]}'  # noqa: S608
+    rows = connection.rows(statement, {"this": value})
+    return logic_of(told(rows[0])) if rows else None
 
 
 def _get(connection: Connection, logic_id: int) -> RecurringLogic:
-    return logic_of(dict(connection.execute(_locked().where(_LOGIC.id == logic_id)).mappings().one()))
+    found = _find(connection, "id", logic_id)
+    if found is None:
+        raise StoreError(f"there is no recurring logic {logic_id}")
+    return found
+
+
+def _add(connection: Connection, columns: Mapping[str, object]) -> int:
+    number = connection.add(inserting("job_invocation", columns), columns)
+    if number is None:
+        raise StoreError(f"the occurrence {columns['occurrence']} has an invocation already")
+    return number
 
 
 def _columns(logic: RecurringLogic) -> dict[str, object]:
@@ -207,7 +209,7 @@ def _columns(logic: RecurringLogic) -> dict[str, object]:
 
 
 def _write(connection: Connection, logic: RecurringLogic) -> None:
-    connection.execute(_KEEP, _columns(logic) | {"this": logic.id})
+    connection.change(_KEEP, _columns(logic) | {"this": logic.id})
 
 
 def _change(connection: Connection, before: RecurringLogic, after: RecurringLogic, at: datetime) -> None:
@@ -217,21 +219,20 @@ def _change(connection: Connection, before: RecurringLogic, after: RecurringLogi
     _write(connection, after)
     if after.state != "active":
         why = f"its recurring logic is {after.state}" + (f": {after.reason}" if after.reason else "")
-        _call_off(connection, _INVOCATION.recurring_logic_id == after.id, after.state, why, at)
+        _call_off(connection, _OWN, {"logic": after.id}, (after.state, why), at)
 
 
 def _claims(connection: Connection, logic_id: int, since: datetime) -> Claims:
-    open_or_new = or_(_INVOCATION.occurrence > since, _INVOCATION.state != "stopped")
-    columns = (_INVOCATION.id, _INVOCATION.occurrence, _INVOCATION.state)
-    rows = connection.execute(
-        select(*columns)
-        .where(_INVOCATION.recurring_logic_id == logic_id, open_or_new)
-        .order_by(_INVOCATION.id)
-    ).all()
+    found = connection.rows(
+        f"SELECT id, occurrence, state FROM job_invocation WHERE {_OWN} "  # noqa: S608 - a condition of ours
+        "AND (occurrence > :since OR state != 'stopped') ORDER BY id",
+        {"logic": logic_id, "since": since},
+    )
+    rows = [told(row) for row in found]
     return Claims(
-        taken=frozenset(occurrence for _, occurrence, _ in rows),
-        active=tuple(number for number, _, state in rows if state in ("planned", "running")),
-        waiting=tuple(occurrence for _, occurrence, state in rows if state == "scheduled"),
+        taken=frozenset(row["occurrence"] for row in rows),
+        active=tuple(row["id"] for row in rows if row["state"] in ("planned", "running")),
+        waiting=tuple(row["occurrence"] for row in rows if row["state"] == "scheduled"),
     )
 
 
@@ -248,56 +249,59 @@ def _columns_of(
     else:
         due_at = decision.occurrence + logic.delay
         record = replace(record, state="stopped", cancelled=True, start_at=due_at, ended_at=now)
-    return columns_of(record) | {
-        "launch": launch_columns(draft.launch, record),
-        "idempotent": draft.idempotent,
-        "created_at": now,
-        "recurring_logic_id": logic.id,
-        "occurrence": decision.occurrence,
-        "runner_id": runner_id if starts else None,
-        "exit_code": decision.exit_code,
-    }
+    return (
+        NEW_INVOCATION
+        | columns_of(record)
+        | {
+            "launch": launch_columns(draft.launch, record),
+            "idempotent": draft.idempotent,
+            "created_at": now,
+            "recurring_logic_id": logic.id,
+            "occurrence": decision.occurrence,
+            "runner_id": runner_id if starts else None,
+            "exit_code": decision.exit_code,
+        }
+    )
 
 
 def _release(connection: Connection, logic_id: int, decision: Decision, runner_id: str, now: datetime) -> int:
     """Start what waited, or call it off."""
-    waiting = (_INVOCATION.recurring_logic_id == logic_id) & (_INVOCATION.occurrence == decision.occurrence)
-    number = connection.execute(select(_INVOCATION.id).where(waiting)).scalar_one()
+    waiting = f"SELECT id FROM job_invocation WHERE {_OWN} AND occurrence = :at"  # noqa: S608 - a condition of ours
+    (row,) = connection.rows(waiting, {"logic": logic_id, "at": decision.occurrence})
+    number: int = row["id"]
     if decision.action == "start":
         values = {"state": "planned", "status_label": "running", "runner_id": runner_id, "start_at": now}
-        said = {"code": decision.code, "reason": decision.reason}
-        connection.execute(update(job_invocation).where(_INVOCATION.id == number).values(**values, **said))
+        values |= {"code": decision.code, "reason": decision.reason}
+        connection.change(updating("job_invocation", values, "id = :this"), {**values, "this": number})
     else:
-        _call_off(connection, _INVOCATION.id == number, decision.code, decision.reason, now)
-    return int(number)
+        _call_off(connection, "id = :this", {"this": number}, (decision.code, decision.reason), now)
+    return number
 
 
 def _call_off(
-    connection: Connection, which: ColumnElement[bool], code: str, reason: str, at: datetime
+    connection: Connection, which: str, values: Mapping[str, object], why: tuple[str, str], at: datetime
 ) -> int:
     """Cancel what has not started, and the hosts it was fixed to; how many invocations that were."""
-    said = {"state": "stopped", "code": code, "reason": reason}
-    waiting = select(_INVOCATION.id).where(which, _INVOCATION.state == "scheduled").with_for_update()
-    numbers = connection.execute(waiting).scalars().all()
-    hosts = update(template_invocation).where(template_invocation.c.job_invocation_id.in_(numbers))
-    connection.execute(hosts.values(**said, status=str(Status.CANCELLED)))
-    these = update(job_invocation).where(_INVOCATION.id.in_(numbers))
-    connection.execute(these.values(**said, status_label="cancelled", ended_at=at))
+    said: dict[str, object] = {"state": "stopped", "code": why[0], "reason": why[1]}
+    waiting = f"SELECT id FROM job_invocation WHERE {which} AND state = 'scheduled'"  # noqa: S608 - of ours
+    numbers = [row["id"] for row in connection.rows(waiting + LOCKED[connection.dialect], values)]
+    hosts = said | {"status": str(Status.CANCELLED)}
+    these = said | {"status_label": "cancelled", "ended_at": at}
+    own = f"job_invocation_id IN ({listed(numbers)})"
+    connection.change(updating("template_invocation", hosts, own), hosts)
+    connection.change(updating("job_invocation", these, f"id IN ({listed(numbers)})"), these)
     return len(numbers)
 
 
 def _ask_to_stop(connection: Connection, invocation_ids: Sequence[int]) -> None:
-    asked = update(job_invocation).where(
-        _INVOCATION.id.in_(invocation_ids), _INVOCATION.cancel_requested == ""
-    )
-    connection.execute(asked.values(cancel_requested="cancel"))
+    asked = {"cancel_requested": "cancel"}
+    unasked = f"id IN ({listed(invocation_ids)}) AND cancel_requested = ''"
+    connection.change(updating("job_invocation", asked, unasked), asked)
 
 
 def _stands(connection: Connection, decided: Decided, runner_id: str, written: dict[datetime, Draft]) -> bool:
     """Whether a decision of an earlier attempt is in the store after all."""
     own = written.get(decided.decision.occurrence)
-    mark = _INVOCATION.task_id == own.record.task_id if own else _INVOCATION.runner_id == runner_id
-    return (
-        connection.scalar(select(_INVOCATION.id).where(_INVOCATION.id == decided.invocation_id, mark))
-        is not None
-    )
+    mark, value = ("task_id", own.record.task_id) if own else ("runner_id", runner_id)
+    statement = f"SELECT id FROM job_invocation WHERE id = :this AND {mark} = :mark"  # noqa: S608 - of ours
+    return bool(connection.rows(statement, {"this": decided.invocation_id, "mark": value}))

@@ -1,32 +1,22 @@
 """PostgreSQL: a history that several machines share."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from typing import Final
 
-from sqlalchemy import (
-    URL,
-    BigInteger,
-    ColumnElement,
-    cast,
-    create_engine,
-    event,
-    extract,
-    func,
-    literal,
-    text,
-    type_coerce,
-)
+from sqlalchemy import URL, Connection, create_engine, event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from chargehand.errors import StoreError
+from chargehand.past.columns import kept, moment_of
 from chargehand.past.file import Trouble
+from chargehand.past.reading import Row
+from chargehand.store.engine import Database, Waits
 from chargehand.store.migrations import HEAD, migrate, version_of
-from chargehand.store.tables import Moment
 
-_LOCK: Final = text("SELECT pg_advisory_xact_lock(7163082351321639012)")
+_LOCK: Final = "SELECT pg_advisory_xact_lock(7163082351321639012)"
 """Whoever migrates holds it; the number says `chargehd`."""
 
 _PASSING: Final = (
@@ -64,20 +54,81 @@ _SET_UP: Final = (
 )
 
 
+_NOW: Final = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT) AS now"
+
+
+def open_server(url: str, *, waits: Waits) -> Database:
+    """The database that a URL names, its tables the newest.
+
+    Raises:
+        StoreError: It cannot be used, with the reason and what to do.
+    """
+    server = Server(_parse(url))
+    database = Database(server, waits=waits)
+    database.open(server.bring_up_to_date)
+    return database
+
+
+def _parse(url: str) -> URL:
+    """The parts of a URL. No message shows it: there may be a password in it."""
+    try:
+        parsed = make_url(url)
+        kind = parsed.get_backend_name()
+    except (ArgumentError, ValueError):
+        kind = ""
+    if kind not in {"postgresql", "postgres"}:
+        raise StoreError("the URL of the store is not understood; write postgresql://user@host/database")
+    return parsed
+
+
+class ServerConnection:
+    """A transaction on a server."""
+
+    dialect: Final = "postgresql"
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def rows(self, statement: str, values: Mapping[str, object] | None = None) -> list[Row]:
+        """What a statement finds."""
+        found = self._connection.execute(text(statement), kept(values or {}))
+        names = tuple(found.keys())
+        return [dict(zip(names, row, strict=True)) for row in found]
+
+    def change(self, statement: str, values: Mapping[str, object] | None = None) -> int:
+        """Do a statement; how many rows it changed."""
+        return self._connection.execute(text(statement), kept(values or {})).rowcount
+
+    def change_each(self, statement: str, rows: Sequence[Mapping[str, object]]) -> int:
+        """Do a statement for every row of values; how many rows they changed in all."""
+        return self._connection.execute(text(statement), [kept(row) for row in rows]).rowcount
+
+    def add(self, statement: str, values: Mapping[str, object]) -> int | None:
+        """Insert one row; its id, and None when nothing was done."""
+        statement = f"{statement} ON CONFLICT DO NOTHING RETURNING id"
+        found: int | None = self._connection.execute(text(statement), kept(values)).scalar()
+        return found
+
+    def now(self) -> datetime:
+        """By the server's clock."""
+        return moment_of(self.rows(_NOW)[0]["now"])
+
+
 class Server:
     """A database on a PostgreSQL server.
 
     Attributes:
         name: For messages; holds no password.
-        engine: Whose transactions read, each at one moment.
-        writer: Whose transactions write.
+        engine: Whose transactions write.
     """
+
+    dialect: Final = "postgresql"
 
     def __init__(self, url: URL) -> None:
         place = URL.create("postgresql", host=url.host, port=url.port, database=url.database)
         self.name = place.render_as_string()
         try:
-            self.writer = create_engine(
+            self.engine = create_engine(
                 url.set(drivername="postgresql+psycopg"),
                 hide_parameters=True,
                 max_overflow=-1,
@@ -85,28 +136,28 @@ class Server:
             )
         except ImportError as error:
             raise StoreError("PostgreSQL needs a driver: pip install 'chargehand[postgresql]'") from error
-        event.listen(self.writer, "connect", _set_up)
-        self.engine = self.writer.execution_options(
+        event.listen(self.engine, "connect", _set_up)
+        self._reader = self.engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
         self._secret = url.password
 
-    def writing(self) -> AbstractContextManager[object]:
-        """Nothing to do: the server keeps what it took."""
-        return nullcontext()
+    @contextmanager
+    def reading(self) -> Iterator[ServerConnection]:
+        """A transaction that reads, at one moment."""
+        with self._reader.begin() as connection:
+            yield ServerConnection(connection)
 
-    def moment(
-        self,
-        clock: Callable[[], datetime],  # noqa: ARG002
-        ago: timedelta,
-    ) -> datetime | ColumnElement[datetime]:
-        """The moment so long ago, by the server's clock."""
-        microseconds = extract("epoch", func.clock_timestamp()) * 1_000_000
-        past = literal(ago // timedelta(microseconds=1), BigInteger)
-        return type_coerce(cast(microseconds, BigInteger) - past, Moment)
+    @contextmanager
+    def writing(self) -> Iterator[ServerConnection]:
+        """A transaction that writes: the server keeps what it took."""
+        with self.engine.begin() as connection:
+            yield ServerConnection(connection)
 
-    def explain(self, error: DBAPIError) -> Trouble:
+    def explain(self, error: Exception) -> Trouble | None:
         """What an error means."""
+        if not isinstance(error, DBAPIError):
+            return Trouble(str(error)) if isinstance(error, SQLAlchemyError) else None
         code = getattr(error.orig, "sqlstate", None) or ""
         detail = " ".join(str(error.orig).split())
         if self._secret:
@@ -117,7 +168,7 @@ class Server:
 
     def free(self) -> None:
         """Let the space of deleted rows be used again."""
-        with self.writer.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        with self.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
             for table in ("output", "template_invocation", "job_invocation"):
                 connection.execute(text(f"VACUUM {table}"))
 
@@ -127,12 +178,17 @@ class Server:
         Raises:
             StoreError: They are of a newer Chargehand, or another program's.
         """
-        with self.writer.begin() as connection:
-            if version_of(connection) == HEAD:
+        with self.engine.begin() as connection:
+            seen = ServerConnection(connection)
+            if version_of(seen) == HEAD:
                 return
-            connection.execute(_LOCK)
-            if version_of(connection) != HEAD:
+            connection.execute(text(_LOCK))
+            if version_of(seen) != HEAD:
                 migrate(connection)
+
+    def close(self) -> None:
+        """Let go of the server."""
+        self.engine.dispose()
 
 
 def _keepalives(url: URL) -> dict[str, int]:

@@ -1,19 +1,25 @@
 """Retention: what is old enough to go."""
 
 from datetime import datetime
+from functools import partial
 from typing import Final
 
-from sqlalchemy import Connection, delete, func, select
-
-from chargehand.store.engine import Database
-from chargehand.store.tables import job_invocation, output, template_invocation
+from chargehand.past.columns import microseconds_of
+from chargehand.past.lookup import listed
+from chargehand.store.engine import Connection, Database
 
 _AT_ONCE: Final = 20
 """Invocations removed in one transaction, so that nobody who writes waits for long."""
 
 _INVOCATION_BYTES: Final = 2048
 _SHARE_BYTES: Final = 512
-_INVOCATION: Final = job_invocation.c
+_SIZES: Final = (
+    "SELECT job_invocation_id AS id, count(*) AS shares, coalesce(sum(bytes), 0) AS bytes "
+    "FROM template_invocation LEFT JOIN "
+    "(SELECT template_invocation_id, sum(length(content)) AS bytes FROM output "
+    "GROUP BY template_invocation_id) AS printed "
+    "ON printed.template_invocation_id = template_invocation.id GROUP BY job_invocation_id"
+)
 
 
 def prune(database: Database, *, keep: int | None, older_than: datetime | None, max_bytes: int | None) -> int:
@@ -27,8 +33,8 @@ def prune(database: Database, *, keep: int | None, older_than: datetime | None, 
     """
     doomed = prunable(database, keep=keep, older_than=older_than, max_bytes=max_bytes)
     for start in range(0, len(doomed), _AT_ONCE):
-        some = _INVOCATION.id.in_(doomed[start : start + _AT_ONCE])
-        database.write(lambda connection, some=some: connection.execute(delete(job_invocation).where(some)))  # type: ignore[misc]
+        statement = f"DELETE FROM job_invocation WHERE id IN ({listed(doomed[start : start + _AT_ONCE])})"  # noqa: S608
+        database.write(partial(_change, statement))
     if doomed:
         database.free()
     return len(doomed)
@@ -43,6 +49,10 @@ def prunable(
     )
 
 
+def _change(statement: str, connection: Connection) -> int:
+    return connection.change(statement)
+
+
 def _doomed(
     connection: Connection, *, keep: int | None, older_than: datetime | None, max_bytes: int | None
 ) -> list[int]:
@@ -51,15 +61,17 @@ def _doomed(
     A job with a time of its own is kept from starting again by its row: as long as its file is there, nothing
     else remembers that it ran.
     """
-    over = select(_INVOCATION.id, _INVOCATION.ended_at).where(
-        _INVOCATION.state == "stopped", _INVOCATION.schedule_key.is_(None)
+    rows = connection.rows(
+        "SELECT id, ended_at FROM job_invocation WHERE state = 'stopped' AND schedule_key IS NULL "
+        "ORDER BY id DESC"
     )
-    rows = connection.execute(over.order_by(_INVOCATION.id.desc())).all()
     sizes = _sizes(connection) if max_bytes is not None else {}
+    limit = None if older_than is None else microseconds_of(older_than)
     doomed, taken = [], 0
-    for position, (number, ended_at) in enumerate(rows):
+    for position, row in enumerate(rows):
+        number, ended_at = row["id"], row["ended_at"]
         taken += sizes.get(number, 0) + _INVOCATION_BYTES
-        old = older_than is not None and ended_at is not None and ended_at < older_than
+        old = limit is not None and ended_at is not None and ended_at < limit
         many = keep is not None and position >= keep
         large = max_bytes is not None and taken > max_bytes
         if old or many or large:
@@ -69,17 +81,4 @@ def _doomed(
 
 def _sizes(connection: Connection) -> dict[int, int]:
     """About how many bytes the hosts of each invocation take."""
-    share = template_invocation.c
-    printed = (
-        select(output.c.template_invocation_id, func.sum(func.length(output.c.content)).label("bytes"))
-        .group_by(output.c.template_invocation_id)
-        .subquery()
-    )
-    statement = (
-        select(share.job_invocation_id, func.count(), func.coalesce(func.sum(printed.c.bytes), 0))
-        .outerjoin(printed, printed.c.template_invocation_id == share.id)
-        .group_by(share.job_invocation_id)
-    )
-    return {
-        number: int(size) + shares * _SHARE_BYTES for number, shares, size in connection.execute(statement)
-    }
+    return {row["id"]: int(row["bytes"]) + row["shares"] * _SHARE_BYTES for row in connection.rows(_SIZES)}

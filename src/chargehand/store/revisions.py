@@ -1,20 +1,19 @@
 """Revisions: which commit of a tracked repository is in force, and what became of newer ones."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, insert, select, update
-from sqlalchemy.exc import IntegrityError
-
+from chargehand.frozen import frozen
+from chargehand.past.columns import told
 from chargehand.provenance import Trigger
-from chargehand.store.engine import Database
-from chargehand.store.tables import revision
+from chargehand.store.engine import Connection, Database
+from chargehand.store.rows import NEW_REVISION
+from chargehand.store.statements import inserting, updating
 
-_REVISION: Final = revision.c
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Revision:
     """What is known of a tracked repository.
 
@@ -52,7 +51,8 @@ class Revision:
         return self.commit is not None and self.commit == self.tried_commit
 
 
-_COLUMNS: Final = tuple(field.name for field in fields(Revision))
+_COLUMNS: Final = ", ".join(f'"{field.name}"' for field in fields(Revision))
+_SELECT: Final = f"SELECT {_COLUMNS} FROM revision"  # noqa: S608 - names of ours
 
 
 class Revisions:
@@ -67,9 +67,9 @@ class Revisions:
 
     def all(self) -> tuple[Revision, ...]:
         """Every repository that was ever tracked, in the order of their first times."""
-        rows = select(*(_REVISION[name] for name in _COLUMNS)).order_by(_REVISION.id)
+        statement = f"{_SELECT} ORDER BY id"
         return self._database.read(
-            lambda connection: tuple(Revision(**row) for row in connection.execute(rows).mappings())
+            lambda connection: tuple(Revision(**told(row)) for row in connection.rows(statement))
         )
 
     def take(
@@ -106,8 +106,8 @@ class Revisions:
 
         def step(connection: Connection) -> bool:
             _make(connection, name)
-            same = (_REVISION.name == name) & _REVISION.commit.is_not_distinct_from(before)
-            if connection.execute(update(revision).where(same).values(values)).rowcount:
+            same = '"commit" IS NULL' if before is None else '"commit" = :before'
+            if _write(connection, name, values, f"name = :this AND {same}"):
                 return True
             found = _find(connection, name)
             return found is not None and (found.commit, found.before) == (commit, before)
@@ -132,7 +132,7 @@ class Revisions:
         def step(connection: Connection) -> bool:
             _make(connection, name)
             found = _find(connection, name)
-            connection.execute(update(revision).where(_REVISION.name == name).values(values))
+            _write(connection, name, values)
             known = found and (found.code, found.reason, found.tried_commit)
             return known != (code, reason, commit or (found and found.tried_commit))
 
@@ -144,37 +144,34 @@ class Revisions:
 
     def settle(self, name: str, commit: str) -> None:
         """Write down that all which the push of a commit starts is written down."""
-        this = (_REVISION.name == name) & (_REVISION.commit == commit)
-        self._database.write(
-            lambda connection: connection.execute(update(revision).where(this).values(settled=True))
-        )
+        statement = 'UPDATE revision SET settled = TRUE WHERE name = :this AND "commit" = :commit'
+        values = {"this": name, "commit": commit}
+        self._database.write(lambda connection: connection.change(statement, values))
 
     def _update(self, name: str, values: dict[str, Any]) -> None:
         def step(connection: Connection) -> None:
             _make(connection, name)
-            connection.execute(update(revision).where(_REVISION.name == name).values(values))
+            _write(connection, name, values)
 
         self._database.write(step)
 
 
 def _find(connection: Connection, name: str) -> Revision | None:
-    row = (
-        connection.execute(select(*(_REVISION[each] for each in _COLUMNS)).where(_REVISION.name == name))
-        .mappings()
-        .first()
-    )
-    return None if row is None else Revision(**row)
+    rows = connection.rows(f"{_SELECT} WHERE name = :name", {"name": name})
+    return Revision(**told(rows[0])) if rows else None
 
 
 def _make(connection: Connection, name: str) -> None:
-    """Have a row of that name."""
-    if _find(connection, name) is not None:
-        return
-    try:
-        with connection.begin_nested():
-            connection.execute(insert(revision).values(name=name, settled=True, trigger="push"))
-    except IntegrityError:  # another program made it in this instant
-        return
+    """Have a row of that name; another program may make it in this instant."""
+    if _find(connection, name) is None:
+        row = {**NEW_REVISION, "name": name}
+        connection.add(inserting("revision", row), row)
+
+
+def _write(
+    connection: Connection, name: str, values: Mapping[str, object], where: str = "name = :this"
+) -> int:
+    return connection.change(updating("revision", values, where), {**values, "this": name})
 
 
 def _seen(commit: str, at: datetime) -> dict[str, object]:

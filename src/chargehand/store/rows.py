@@ -13,6 +13,31 @@ from chargehand.result import Status
 LABELS: Final = ("succeeded", "failed", "queued", "running", "cancelled")
 """Of `InvocationRecord.status`."""
 
+NEW_INVOCATION: Final = {
+    "code": "",
+    "reason": "",
+    "resolved": False,
+    "missing": 0,
+    "idempotent": False,
+    "job_number": 0,
+    "job_name": "",
+    "cancel_requested": "",
+}
+NEW_SHARE: Final = {
+    "settled": False,
+    "reconciled": False,
+    "cancel_requested": "",
+    "code": "",
+    "reason": "",
+    "noise": "",
+    "pty": False,
+    "attempts": 0,
+    "stdout_size_bytes": 0,
+    "stderr_size_bytes": 0,
+}
+NEW_REVISION: Final = {"settled": True, "trigger": "push", "code": "", "reason": ""}
+"""What a new row says where nobody says anything; a test holds them against the tables."""
+
 
 def columns_of(record: InvocationRecord) -> dict[str, object]:
     """What is told of an invocation, as columns; hidden values are left out."""
@@ -42,6 +67,7 @@ def share_columns(shares: Iterable[Share], invocation_id: int) -> list[dict[str,
     """The shares of an invocation, nothing of which is done yet, in their order."""
     return [
         {
+            **NEW_SHARE,
             "job_invocation_id": invocation_id,
             "position": position,
             "host_name": share.host_name,

@@ -9,13 +9,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from sqlalchemy import Connection, delete, insert, update
-
 from chargehand.errors import StoreError
 from chargehand.past.folder import prepare_folder
 from chargehand.past.runners import KnownRunners, is_locked, this_machine
-from chargehand.store import tables
-from chargehand.store.engine import Database
+from chargehand.store.engine import Connection, Database
+from chargehand.store.statements import inserting
 
 _FOLDER: Final = "runners"
 _DRAFT: Final = ".new-"
@@ -60,7 +58,7 @@ class Runners(KnownRunners):
     """Who carries invocations out, and becomes one of them."""
 
     def __init__(self, database: Database) -> None:
-        super().__init__(database.source)
+        super().__init__(database)
         self._database = database
         self._machine = this_machine()
 
@@ -78,12 +76,12 @@ class Runners(KnownRunners):
         dead = [each for each in path.parent.iterdir() if is_locked(each) is False]
 
         def step(connection: Connection) -> None:
-            silent = tables.runner.c.seen_at < self._database.now(FORGOTTEN)
-            names = [each.name for each in dead]
-            connection.execute(delete(tables.runner).where(silent | tables.runner.c.id.in_(names)))
-            _forget(connection, number)
+            now = connection.now()
+            connection.change("DELETE FROM runner WHERE seen_at < :silent", {"silent": now - FORGOTTEN})
+            for each in (*(each.name for each in dead), number):
+                _forget(connection, each)
             row = {"id": number, "machine": self._machine, "pid": os.getpid(), "lock_file": str(path)}
-            connection.execute(insert(tables.runner).values(**row, seen_at=self._database.now()))
+            connection.change(inserting("runner", (*row, "seen_at")), {**row, "seen_at": now})
 
         try:
             self._database.write(step)
@@ -96,9 +94,9 @@ class Runners(KnownRunners):
 
     def beat(self, runner_id: str) -> None:
         """Say that a runner is alive; to be said more often than once in 60 s."""
-        statement = update(tables.runner).where(tables.runner.c.id == runner_id)
+        statement = "UPDATE runner SET seen_at = :now WHERE id = :this"
         self._database.write(
-            lambda connection: connection.execute(statement.values(seen_at=self._database.now()))
+            lambda connection: connection.change(statement, {"now": connection.now(), "this": runner_id})
         )
 
 
@@ -121,4 +119,4 @@ def _take_lock(state: Path, number: str) -> tuple[Path, int]:
 
 
 def _forget(connection: Connection, runner_id: str) -> None:
-    connection.execute(delete(tables.runner).where(tables.runner.c.id == runner_id))
+    connection.change("DELETE FROM runner WHERE id = :this", {"this": runner_id})

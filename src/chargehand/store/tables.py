@@ -1,10 +1,11 @@
-"""The tables; columns are called what the parameters and the JSON keys are called.
+"""The tables, for migrations, tests and benchmarks; nothing else needs more than the names of columns.
+
+Columns are called what the parameters and the JSON keys are called.
 
 One row of `job_invocation` is one launch, one of `template_invocation` one host's share of it. Moments are
 microseconds since 1970, UTC, so that they mean the same in every database and compare as numbers.
 """
 
-import re
 from datetime import datetime
 from typing import Final
 
@@ -28,16 +29,10 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from chargehand.past.columns import microseconds_of, moment_of
+from chargehand.past.columns import microseconds_of, moment_of, tellable
 
-_UNTOLD: Final = re.compile("[\x00\ud800-\udfff]")
 _KEY: Final = BigInteger().with_variant(Integer, "sqlite")
 """SQLite numbers rows by itself only where the type is called INTEGER."""
-
-
-def tellable(text: str) -> str:
-    """A text as every database takes it; what none takes - NUL, half a surrogate pair - as an escape."""
-    return _UNTOLD.sub(lambda match: rf"\u{ord(match[0]):04x}", text)
 
 
 class Moment(TypeDecorator[datetime]):

@@ -2,21 +2,23 @@
 
 Every statement changes a share only where the verdict on its entry is that it says something new. When one
 of some entries finds its share otherwise, none of them is written here, and each gets a verdict of its own.
-Only for SQLite, where nobody else writes meanwhile.
+Only for SQLite, where nobody else writes meanwhile. One statement is for many shares: SQLite is left to work
+without Python's lock, and to have that back after every row would be a wait for the thread that serves hosts.
 """
 
+import re
+import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Final
 
-from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
-
-from chargehand.past.columns import microseconds_of
+from chargehand.past.columns import kept, microseconds_of
 from chargehand.past.rows import STREAMS
 from chargehand.result import HostResult, Status
+from chargehand.store.engine import Connection
 from chargehand.store.entry import Chunk, Entry, Intent, Outcome, Settled, Started
-from chargehand.store.tables import tellable
+from chargehand.store.sqlite import FileConnection
 from chargehand.store.verdict import columns_of
 
 _OF_RESULT: Final = tuple(columns_of(HostResult(host="", status=Status.UNKNOWN)))
@@ -51,9 +53,11 @@ _CHUNK: Final = (
 _ENDED: Final = _ending("state IN ('starting', 'running') AND token = :token")
 _NEVER_BEGAN: Final = _ending("state = 'queued'")
 _SETTLED: Final = "UPDATE template_invocation SET settled = 1 WHERE id = :share AND state = 'stopped'"
+_AT_ONCE: Final = 32
 _IN_ORDER: Final = (_INTENT, _STARTED, _ENDED, _NEVER_BEGAN, _SETTLED)
 """In the order in which a share meets them."""
 
+_NAME: Final = re.compile(r":(\w+)")
 _STAGES: Final = {Intent: 1, Started: 2, Outcome: 3, Settled: 4}
 
 
@@ -67,29 +71,60 @@ def write_usual(connection: Connection, entries: Sequence[Entry]) -> None:
     Raises:
         UnusualError: One of them is not usual.
     """
-    rows: dict[str, list[Mapping[str, object]]] = defaultdict(list)
+    if not isinstance(connection, FileConnection):
+        raise UnusualError
+    rows: dict[str, list[dict[str, object]]] = defaultdict(list)
     stages: dict[int, int] = {}
     for entry in entries:
         statement, values = _change(entry)
-        rows[statement].append({"share": entry.share_id, **values})
+        values["share"] = entry.share_id
+        rows[statement].append(values)
         if stage := _STAGES.get(type(entry), 0):
             if stage <= stages.get(entry.share_id, 0):
                 raise UnusualError
             stages[entry.share_id] = stage
     for statement in _IN_ORDER:
-        if rows[statement]:
-            done = connection.exec_driver_sql(statement, rows[statement])
-            if done.rowcount != len(rows[statement]):
-                raise UnusualError
-    if rows[_CHUNK]:
-        try:
-            connection.exec_driver_sql(_CHUNK, rows[_CHUNK])
-        except IntegrityError as error:  # no such share
-            raise UnusualError from error
+        if _do(connection, statement, rows[statement]) != len(rows[statement]):
+            raise UnusualError
+    try:
+        _do(connection, _CHUNK, rows[_CHUNK])
+    except sqlite3.IntegrityError as error:  # no such share
+        raise UnusualError from error
 
 
-def _change(entry: Entry) -> tuple[str, Mapping[str, object]]:
-    """What an entry does, and the values that it takes."""
+def _do(connection: FileConnection, statement: str, rows: Sequence[Mapping[str, object]]) -> int:
+    """Do a statement for every row of values, many at once; how many rows of the table that changed."""
+    changed = begin = 0
+    names = _names(statement)
+    while left := len(rows) - begin:
+        size = min(_AT_ONCE, 1 << (left.bit_length() - 1))  # so that few statements are to be prepared
+        values = [row[name] for row in rows[begin : begin + size] for name in names]
+        changed += connection.driver.execute(_for_many(statement, size), values).rowcount
+        begin += size
+    return changed
+
+
+@cache
+def _names(statement: str) -> tuple[str, ...]:
+    """The names of its values."""
+    return tuple(dict.fromkeys(_NAME.findall(statement)))
+
+
+@cache
+def _for_many(statement: str, size: int) -> str:
+    """A statement for so many rows of values."""
+    names = _names(statement)
+    row = f"({', '.join('?' * len(names))})"
+    table = f"VALUES {', '.join([row] * size)}"
+    if statement == _CHUNK:
+        return statement.partition("VALUES")[0] + table
+    named = _NAME.sub(lambda name: f"given.column{names.index(name[1]) + 1}", statement)
+    change, where, condition = named.partition(" WHERE ")
+    return f"{change} FROM ({table}) AS given{where}{condition}"
+
+
+def _change(entry: Entry) -> tuple[str, dict[str, object]]:
+    """What an entry does, and the values that it takes, as columns hold them."""
     match entry:
         case Intent():
             at = microseconds_of(entry.at)
@@ -98,7 +133,11 @@ def _change(entry: Entry) -> tuple[str, Mapping[str, object]]:
             return _STARTED, {"token": entry.token, "at": microseconds_of(entry.at)}
         case Outcome():
             statement = _NEVER_BEGAN if entry.token is None else _ENDED
-            return statement, {**_result(entry.result), "token": entry.token, "reconciled": entry.reconciled}
+            return statement, {
+                **kept(columns_of(entry.result)),
+                "token": entry.token,
+                "reconciled": entry.reconciled,
+            }
         case Settled():
             return _SETTLED, {}
         case Chunk():
@@ -109,12 +148,3 @@ def _change(entry: Entry) -> tuple[str, Mapping[str, object]]:
                 "offset_bytes": entry.offset_bytes,
                 "content": entry.content,
             }
-
-
-def _result(result: HostResult) -> dict[str, object]:
-    values = {
-        name: tellable(value) if isinstance(value, str) else value
-        for name, value in columns_of(result).items()
-    }
-    started_at = result.started_at
-    return values | {"started_at": None if started_at is None else microseconds_of(started_at)}

@@ -1,15 +1,16 @@
 """JobTemplate: what can be run - a script with blanks, and the inputs that fill them."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from chargehand.errors import Place
+from chargehand.frozen import frozen
 
 InputType = Literal["user", "fact", "variable"]
 ValueType = Literal["plain", "search", "date", "resource"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TemplateInput:
     """One value that a job template asks for.
 
@@ -44,7 +45,7 @@ class TemplateInput:
     place: Place | None = field(default=None, repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ForeignInputSet:
     """Inputs taken over from another job template.
 
@@ -61,7 +62,7 @@ class ForeignInputSet:
     place: Place | None = field(default=None, repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class EffectiveUser:
     """Who the script runs as.
 
@@ -76,7 +77,7 @@ class EffectiveUser:
     current_user: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class JobTemplate:
     """What can be run.
 

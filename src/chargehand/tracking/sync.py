@@ -7,7 +7,7 @@ the next sync, before anything else.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -23,6 +23,7 @@ from chargehand.errors import (
     UsageError,
 )
 from chargehand.failpoint import reach
+from chargehand.frozen import frozen
 from chargehand.git import Credential, GitError, Mirror
 from chargehand.identity import find_clashes
 from chargehand.layout import PLAYBOOKS
@@ -45,7 +46,7 @@ _CODES: Final[Mapping[type[ChargehandError], str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Synced:
     """What a sync came to.
 

@@ -5,10 +5,10 @@ A delivery is a hint to look for something new and nothing else: no input, host 
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from chargehand.frozen import frozen
 from chargehand.webhook.push import Push, read_payload, read_pushes, read_repository
 from chargehand.webhook.rules import Rules
 from chargehand.webhook.sender import Headers, Sender, find_sender
@@ -17,7 +17,7 @@ from chargehand.webhook.signature import is_signed, read_timestamp
 _MEDIA_TYPES: Final = (b"application/json", b"application/x-www-form-urlencoded")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Hint:
     """Something may be new; whoever gets it looks for themselves.
 
@@ -30,7 +30,7 @@ class Hint:
     commit: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Delivery:
     """What somebody sent who knows a secret.
 
@@ -47,7 +47,7 @@ class Delivery:
     note: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Refusal:
     """Why a request is refused.
 

@@ -1,9 +1,9 @@
 """Limits: how much strangers can make a receiver wait for, and keep, before anything is known of them."""
 
-from dataclasses import dataclass
+from chargehand.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Limits:
     """What no request gets more of.
 

@@ -3,16 +3,17 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qs
+
+from chargehand.frozen import frozen
 
 MOST_NAME: Final = 255
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _HEADS: Final = "refs/heads/"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Push:
     """One branch that was pushed, as far as a body says so.
 

@@ -5,10 +5,10 @@ Used from one thread at a time, but for `take_rules`.
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from chargehand.frozen import frozen
 from chargehand.webhook.delivery import Hint, Refusal, verify
 from chargehand.webhook.rules import Rules
 from chargehand.webhook.sender import Headers
@@ -19,7 +19,7 @@ _QUIET: Final = timedelta(minutes=1)
 """How long the same refusal is not told again: strangers do not fill logs."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Answer:
     """What is answered: a status of HTTP and one line."""
 

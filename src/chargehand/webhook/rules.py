@@ -1,10 +1,11 @@
 """Rules: what a receiver accepts, with its secrets looked up."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from chargehand.errors import InvalidError, Place, Problem, SecretError, SettingsError
+from chargehand.frozen import frozen
 from chargehand.reference import SecretReference, read_reference
 from chargehand.secret import Secret
 from chargehand.settings import Settings
@@ -13,7 +14,7 @@ from chargehand.webhook.signature import PREFIX, standard_key
 RULE: Final = "webhook"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Rules:
     """What a receiver accepts.
 

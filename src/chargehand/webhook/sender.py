@@ -1,8 +1,9 @@
 """Senders: what each kind of git host sends with a delivery, as data."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from chargehand.frozen import frozen
 
 Headers = Mapping[str, bytes]
 """Values as they came, by names in lower case; of a name that came twice both, with a comma between."""
@@ -12,7 +13,7 @@ ID: Final = "webhook-id"
 TIMESTAMP: Final = "webhook-timestamp"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sender:
     """What one kind of git host sends.
 

@@ -1,14 +1,14 @@
 """``rerun`` and ``resume``."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from chargehand.cli.requests.launching import LaunchRequest
 from chargehand.cli.requests.shared import InventoryRequest
+from chargehand.frozen import frozen
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class ResumeRequest(InventoryRequest):
     """``chargehand resume``."""
 
@@ -23,7 +23,7 @@ class ResumeRequest(InventoryRequest):
     verbose: bool
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class RerunRequest(LaunchRequest):
     """``chargehand rerun``."""
 

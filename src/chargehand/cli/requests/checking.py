@@ -1,12 +1,12 @@
 """``validate``, ``plan`` and ``render``."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from chargehand.cli.requests.shared import InventoryRequest, SelectionRequest
+from chargehand.frozen import frozen
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class ValidateRequest(InventoryRequest):
     """``chargehand validate``."""
 
@@ -16,7 +16,7 @@ class ValidateRequest(InventoryRequest):
     run_programs: bool
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class PlanRequest(SelectionRequest):
     """``chargehand plan``; with `before` or `after`, of a change."""
 
@@ -29,7 +29,7 @@ class PlanRequest(SelectionRequest):
     detailed_exitcode: bool
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class RenderRequest(SelectionRequest):
     """``chargehand render``."""
 

@@ -1,17 +1,18 @@
 """``sync`` and ``status``."""
 
-from dataclasses import dataclass
 from typing import Literal
 
+from chargehand.frozen import frozen
 
-@dataclass(frozen=True, kw_only=True)
+
+@frozen(slots=False)
 class SyncRequest:
     """``chargehand sync``."""
 
     run_first: bool
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class StatusRequest:
     """``chargehand status``."""
 

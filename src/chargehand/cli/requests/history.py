@@ -1,10 +1,11 @@
 """What was and what is."""
 
-from dataclasses import dataclass
 from typing import Literal
 
+from chargehand.frozen import frozen
 
-@dataclass(frozen=True, kw_only=True)
+
+@frozen(slots=False)
 class HistoryRequest:
     """``chargehand list``; the words are a query over runs."""
 
@@ -15,7 +16,7 @@ class HistoryRequest:
     output: Literal["text", "json", "ndjson"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class ShowRequest:
     """``chargehand show``."""
 
@@ -24,7 +25,7 @@ class ShowRequest:
     output: Literal["text", "json"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class OutputRequest:
     """``chargehand output``."""
 
@@ -37,7 +38,7 @@ class OutputRequest:
     raw: bool
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class DiffRequest:
     """``chargehand diff``."""
 
@@ -48,7 +49,7 @@ class DiffRequest:
     output: Literal["text", "json"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class CancelRequest:
     """``chargehand cancel``."""
 
@@ -58,7 +59,7 @@ class CancelRequest:
     no_wait: bool
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class PruneRequest:
     """``chargehand prune``."""
 

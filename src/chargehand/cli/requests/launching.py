@@ -1,13 +1,13 @@
 """How hosts are reached and how a run is told of."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from chargehand.cli.requests.shared import InventoryRequest
+from chargehand.frozen import frozen
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class LaunchRequest(InventoryRequest):
     """How hosts are reached and how a run is told of; what ``run``, ``exec`` and ``rerun`` share."""
 
@@ -23,7 +23,7 @@ class LaunchRequest(InventoryRequest):
     list_hosts: bool
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class FirstLaunchRequest(LaunchRequest):
     """A launch of something new, which may be in a lab; what ``run`` and ``exec`` share."""
 

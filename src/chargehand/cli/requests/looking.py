@@ -1,12 +1,12 @@
 """``hosts``, ``templates``, ``features``, ``bookmarks`` and ``schema``."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from chargehand.cli.requests.shared import InventoryRequest
+from chargehand.frozen import frozen
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class HostsRequest(InventoryRequest):
     """``chargehand hosts``; the words are a query, or ``explain HOST VAR``."""
 
@@ -14,21 +14,21 @@ class HostsRequest(InventoryRequest):
     output: Literal["text", "json"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class ListRequest:
     """``chargehand features`` and ``bookmarks``."""
 
     output: Literal["text", "json"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class TemplatesRequest(ListRequest):
     """``chargehand templates``."""
 
     name: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class SchemaRequest:
     """``chargehand schema``, and ``schema build``."""
 

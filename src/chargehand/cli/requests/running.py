@@ -1,12 +1,11 @@
 """``run`` and ``exec``."""
 
-from dataclasses import dataclass
-
 from chargehand.cli.requests.launching import FirstLaunchRequest
 from chargehand.cli.requests.shared import SelectionRequest
+from chargehand.frozen import frozen
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class RunRequest(FirstLaunchRequest, SelectionRequest):
     """``chargehand run``."""
 
@@ -15,7 +14,7 @@ class RunRequest(FirstLaunchRequest, SelectionRequest):
     now: bool
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class ExecRequest(FirstLaunchRequest):
     """``chargehand exec``."""
 

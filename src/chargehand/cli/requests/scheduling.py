@@ -1,15 +1,16 @@
 """``tick``, ``serve`` and ``schedule``."""
 
-from dataclasses import dataclass
 from typing import Literal
 
+from chargehand.frozen import frozen
 
-@dataclass(frozen=True, kw_only=True)
+
+@frozen(slots=False)
 class TickRequest:
     """``chargehand tick``."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class ServeRequest:
     """``chargehand serve``; times in seconds, and where webhooks are heard, if not where the setting says."""
 
@@ -18,14 +19,14 @@ class ServeRequest:
     listen: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class ScheduleListRequest:
     """``chargehand schedule list``."""
 
     output: Literal["text", "json"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class ScheduleNextRequest:
     """``chargehand schedule next``."""
 
@@ -33,14 +34,14 @@ class ScheduleNextRequest:
     output: Literal["text", "json"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class RecurringLogicRequest:
     """``chargehand schedule resume`` and ``cancel``."""
 
     which: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class PauseRequest(RecurringLogicRequest):
     """``chargehand schedule pause``."""
 

@@ -1,13 +1,13 @@
 """``init``, ``lab``, ``doctor`` and ``completion``."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from chargehand.cli.requests.shared import InventoryRequest
+from chargehand.frozen import frozen
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class InitRequest:
     """``chargehand init``; with `service`, print what starts Chargehand by itself."""
 
@@ -15,7 +15,7 @@ class InitRequest:
     service: Literal["systemd", "cron"] | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class LabUpRequest(InventoryRequest):
     """``chargehand lab up``."""
 
@@ -23,19 +23,19 @@ class LabUpRequest(InventoryRequest):
     foreground: bool
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class LabRequest:
     """``chargehand lab down`` and ``lab status``."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class DoctorRequest(InventoryRequest):
     """``chargehand doctor``."""
 
     output: Literal["text", "json"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class CompletionRequest:
     """``chargehand completion``."""
 

@@ -1,9 +1,9 @@
 """Which inventory, and which of its hosts."""
 
-from dataclasses import dataclass
+from chargehand.frozen import frozen
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class InventoryRequest:
     """Which inventory to look at: ``-i`` sources, else the project's; and what opens its vaults."""
 
@@ -12,7 +12,7 @@ class InventoryRequest:
     vault_password_files: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class SelectionRequest(InventoryRequest):
     """Which hosts of a job's targeting, and with which input values."""
 

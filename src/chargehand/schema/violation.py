@@ -1,46 +1,36 @@
-"""Schema: whether a document is shaped as its JSON Schema says, every violation with its place.
+"""Violations: what is wrong with a document by its JSON Schema, each with its place; asks jsonschema.
 
-The only module that imports jsonschema. Checking reads no file and no address that a schema could name,
-takes JSON's types strictly, and says in words what was expected: the ``title`` of a schema.
+Checking reads no file and no address that a schema could name, takes JSON's types strictly, and says in
+words what was expected: the ``title`` of a schema.
 """
 
-import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any, cast
 
-from jsonschema import Draft202012Validator, FormatChecker, TypeChecker, ValidationError, validators
+from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
 from referencing import Registry
 
 from chargehand.document import Document, Vaulted
 from chargehand.errors import Problem, did_you_mean
+from chargehand.schema.fit import content_of, is_integer, is_number
 
 RULE = "schema"
-PROBLEMS_SHOWN = 100
 _SHOWN = 60
 _Path = tuple[str | int, ...]
 
 
-def schema_path(name: str = "job") -> Path:
-    """The file of a schema: beside the installed package, else in the checkout."""
-    package = Path(__file__).parent
-    installed = package / "schemas" / f"{name}.schema.json"
-    return installed if installed.exists() else package.parents[1] / "schemas" / installed.name
-
-
-def check(document: Document, *, schema: str = "job") -> list[Problem]:
-    """Find everything in a document that its schema does not allow, in the order of the file."""
+def violations(document: Document, schema: str, *, at_most: int) -> list[Problem]:
+    """What its schema does not allow in a document, in the order of the file."""
     errors = _validator(schema).iter_errors(document.data)
     explained = chain.from_iterable(_explain(document, error) for error in errors)
-    found = {(path, problem.message): problem for path, problem in islice(explained, 10 * PROBLEMS_SHOWN)}
+    found = {(path, problem.message): problem for path, problem in islice(explained, 10 * at_most)}
     problems = sorted(found.values(), key=_position)
-    if len(problems) > PROBLEMS_SHOWN:
+    if len(problems) > at_most:
         rest = Problem("there are more violations than these", document.place(), rule=RULE)
-        return [*problems[:PROBLEMS_SHOWN], rest]
+        return [*problems[:at_most], rest]
     return problems
 
 
@@ -52,19 +42,12 @@ def _validator(schema: str) -> Draft202012Validator:
         validators={"type": _check_type, "pattern": _check_pattern, "anyOf": _check_alternatives},
         type_checker=_TYPES,
     )
-    content = json.loads(schema_path(schema).read_text(encoding="utf-8"))
-    return strict(content, registry=Registry(), format_checker=FormatChecker())
+    return strict(content_of(schema), registry=Registry(), format_checker=FormatChecker())
 
 
-def _is_integer(_checker: TypeChecker, value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(checker: TypeChecker, value: object) -> bool:
-    return _is_integer(checker, value) or (isinstance(value, float) and math.isfinite(value))
-
-
-_TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
+_TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many(
+    {"integer": lambda _, value: is_integer(value), "number": lambda _, value: is_number(value)}
+)
 
 
 def _check_type(

@@ -1,4 +1,4 @@
-"""When a cron line occurs: wall clock times mapped to instants, the only place that calls croniter.
+"""When a cron line occurs: wall clock times mapped to instants, the only package that calls croniter.
 
 A line with fixed minute and hour runs once on every day it matches: a time that clocks skip runs right
 after the jump, a time they show twice runs the first time. A line with ``*`` in minute or hour follows
@@ -8,9 +8,8 @@ the clock as it is. Source: cronie 1.7.2 and Debian's cron, whose rule this is.
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
+from importlib import import_module
 from typing import Final
-
-from croniter import croniter
 
 from chargehand.cronline import CronError, CronField, CronLine, read_cron_line
 from chargehand.errors import Problem
@@ -109,32 +108,8 @@ def _by_the_clock(line: CronLine, zone: tzinfo, after: datetime) -> datetime:
 
 def _walls(line: CronLine, after: datetime) -> Iterator[datetime]:
     """The wall clock times of a line, later than `after`, as if clocks never changed."""
-    walker = croniter(_for_croniter(line), after, ret_type=datetime)
-    while True:
-        wall = walker.get_next()
-        yield wall.replace(tzinfo=None)
-
-
-def _for_croniter(line: CronLine) -> str:
-    """The line as plain lists of values, so that no grammar but ours is ever applied."""
-    day, weekday = _listed(line.day.values, 31), _listed(line.weekday.values, 7)
-    if line.either_day and "*" in (day, weekday):
-        day = weekday = "*"
-    elif line.either_day and not line.has_dates:
-        day = "*"
-    return " ".join(
-        (
-            _listed(line.minute.values, 60),
-            _listed(line.hour.values, 24),
-            day,
-            _listed(line.month.values, 12),
-            weekday,
-        )
-    )
-
-
-def _listed(values: Sequence[int], all_of_them: int) -> str:
-    return "*" if len(values) == all_of_them else ",".join(map(str, values))
+    walker: Iterator[datetime] = import_module("chargehand.recurrence.walk").walk(line, after)
+    return walker
 
 
 def _instant_of(wall: datetime, zone: tzinfo) -> datetime | None:
