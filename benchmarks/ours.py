@@ -1,5 +1,6 @@
 """Chargehand as a user has it: a project with an inventory and a job file, run by the command line."""
 
+import compileall
 import json
 import re
 import sys
@@ -9,8 +10,10 @@ from pathlib import Path
 from benchmarks.fleet import USER, Task
 from benchmarks.peer import Peer, Start, start_program
 
+import chargehand
 from chargehand.hostset import expand
 
+PACKAGE = Path(chargehand.__file__).parent
 PROGRAM = Path(sys.executable).with_name("chargehand")
 
 
@@ -44,8 +47,9 @@ def write_project(task: Task, folder: Path, *, jobs: int = 1) -> None:
 def start_ours(task: Task, folder: Path, python: Path) -> Start:  # noqa: ARG001 - we run ourselves
     """The whole command in a project that was used before, so that its store is there.
 
-    The project lives as long as the fleet.
+    The project lives as long as the fleet. The package is compiled, as pip leaves it.
     """
+    compileall.compile_dir(PACKAGE, quiet=2)
     project = task.fleet.folder / "project"
     used = (project / ".chargehand").exists()
     write_project(task, project)

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from benchmarks.fleet import USER, Fleet, script_output
@@ -81,11 +81,11 @@ def sshd(
         yield
 
 
-@contextmanager
-def answering_server(fleet: Fleet) -> Iterator[None]:
+def answering_server(
+    fleet: Fleet, *, device: str = "lo", there: Sequence[str] = (), here: Sequence[str] = ()
+) -> AbstractContextManager[None]:
     """The cheap server where nothing runs: it prints what `SCRIPT` does, and ends well."""
-    with cheap_server(fleet, text=script_output()):
-        yield
+    return cheap_server(fleet, device=device, there=there, here=here, text=script_output())
 
 
 SERVERS = {"cheap": cheap_server, "answering": answering_server, "sshd": sshd}
