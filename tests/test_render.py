@@ -132,6 +132,16 @@ def test_our_own_words_go_before_host_variables_which_stay_within_reach(shared):
     assert shared.render(found, {"a": "1"}, WEB2) == "1 web2.example.com shadowed x"
 
 
+@tried(60)
+@given(body=st.text(max_size=80).filter(lambda body: "{" not in body))
+def test_a_body_without_a_word_for_jinja_is_its_own_script(shared, body):
+    def scripts(body: str) -> list[str | Problem]:
+        return shared.render_all(template(body), {}, HOSTS)
+
+    for ours, jinjas in zip(scripts(body), scripts("{##}" + body), strict=True):
+        assert ours == jinjas or isinstance(ours, Problem) is isinstance(jinjas, Problem) is True
+
+
 def test_what_comes_in_is_never_rendered(shared):
     evil = Host(name="h", id=1, vars={"v": "{{ 7 * 7 }}", "facts": {"f": "{% raw %}"}})
     found = template(
@@ -371,7 +381,10 @@ def test_an_error_never_shows_a_secret_value():
 
 def test_a_variable_that_is_no_plain_data_is_refused():
     host = Host(name="h", id=1, vars={"a": [{"b": object()}]})
-    assert problem("x", host=host).message == "template `T`: `host.vars.a[0].b` is a object, not plain data"
+    assert (
+        problem("{{ 1 }}", host=host).message
+        == "template `T`: `host.vars.a[0].b` is a object, not plain data"
+    )
 
 
 def test_a_host_that_does_not_render_leaves_the_others_alone():
@@ -432,7 +445,7 @@ def test_a_bomb_on_one_host_leaves_the_hosts_before_and_after_it_alone():
 
 
 def test_a_worker_that_is_killed_costs_one_render(shared):
-    found = template("ok")
+    found = template("{{ 'ok' }}")
     with Renderer(Templates([found])) as renderer:
         renderer.render(found, {}, WEB1)
         renderer._worker._process.kill()
@@ -460,7 +473,7 @@ def test_a_template_nested_beyond_measure_is_refused_without_harm(shared):
 
 def test_the_worker_sees_nothing_of_the_environment(monkeypatch):
     monkeypatch.setenv("SUDO_PASSWORD", "hunter2")
-    found = template("x")
+    found = template("{{ 'x' }}")
     with Renderer(Templates([found])) as renderer:
         renderer.render(found, {}, WEB1)
         process = renderer._worker._process

@@ -18,6 +18,7 @@ from chargehand.template import JobTemplate, Templates
 InputValues = Mapping[str, "str | Secret"]
 
 _NEEDS_INVENTORY = ("hostvars", "groups")
+_FOR_THE_WORKER = ("{{", "{%", "{#", "\r", "\0")
 _LIMIT = "render-limit"
 _BATCH = 64
 _BATCH_BYTES = 256 * 1024
@@ -129,6 +130,8 @@ class Renderer:
 
     def _render_each(self, task: "_Task", hosts: Sequence[Host | None]) -> list[str | Problem]:
         """The result of every host, rendered by itself; the worker is told of many hosts at once."""
+        if self._is_plain(task.template):
+            return [task.template.body] * len(hosts)
         results: dict[int, str | Problem] = {}
         batches = self._batches(task, hosts, results)
         waiting = deque(islice(batches, 1))
@@ -147,6 +150,16 @@ class Renderer:
             if batch:
                 waiting.appendleft(batch)
         return [results[number] for number in range(len(hosts))]
+
+    def _is_plain(self, template: JobTemplate) -> bool:
+        """Whether a template is its own script: nothing in it is for Jinja, or for the worker to refuse."""
+        body = template.body
+        if any(mark in body for mark in _FOR_THE_WORKER):
+            return False
+        try:
+            return len(body.encode()) <= self._limits.output_bytes
+        except UnicodeEncodeError:
+            return False
 
     def _batches(
         self, task: "_Task", hosts: Sequence[Host | None], results: dict[int, str | Problem]
