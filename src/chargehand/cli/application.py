@@ -1,11 +1,12 @@
 """The command line as a whole: parse, answer, and turn every ending into text and one exit code."""
 
+import gc
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from types import FrameType
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import click
 
@@ -17,6 +18,9 @@ from chargehand.errors import ChargehandError, InvalidError
 
 INTERRUPTED = 130
 TERMINATED = 143
+
+_COLLECT_AFTER: Final = (50_000, 10, 10)
+"""Objects, and collections: a fleet is many objects, and hardly any of them are garbage."""
 
 _HELP = """Run Foreman-style job invocations, kept as YAML files in git, over SSH.
 
@@ -42,8 +46,11 @@ Exit codes:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
+    gc.set_threshold(*_COLLECT_AFTER)
     signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(status(sys.argv[1:] if arguments is None else arguments))
+    code = status(sys.argv[1:] if arguments is None else arguments)
+    gc.freeze()  # the system takes the memory back; nobody need look through it for that
+    sys.exit(code)
 
 
 def status(arguments: Sequence[str]) -> int:

@@ -8,12 +8,9 @@ its own, that answers such a request with an exit code.
 import gc
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, Final
+from typing import Any
 
 import click
-
-_COLLECT_AFTER: Final = (50_000, 10, 10)
-"""Objects, and collections: a fleet is many objects, and hardly any of them are garbage."""
 
 
 class StdoutClosedError(Exception):
@@ -48,7 +45,6 @@ class Command(click.Command):
         """Make the request and have it answered; the exit code."""
         answer, request = find(self.answer), find(f"requests.{self.request}")
         gc.freeze()  # what was imported stays: it need not be walked again and again
-        gc.set_threshold(*_COLLECT_AFTER)
         try:
             return answer(request(**ctx.params))
         except BrokenPipeError:

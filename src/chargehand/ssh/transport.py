@@ -3,37 +3,31 @@
 paramiko reads a connection in a thread of its own, and looks every tenth of a second whether what it waits
 for is there. Here it reads in a strand when a strand connects, and waits are `Signal`s.
 
-With `packets` and `agreement` the one place that leans on what paramiko calls private (names with an
-underscore): every use is an override or a call from the subclass, and tests drive each against a real sshd,
-in threads and strands.
+With `packets`, `agreement`, `exchange`, `attempt`, `command` and `orderly`, all of which serve it, the one
+place that leans on what paramiko calls private (names with an underscore): every use is an override or a call
+from the subclass, and tests drive each against a real sshd, in threads and strands.
 """
 
 import logging
 import os
 import struct
 import threading
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
 import paramiko
-from paramiko.agent import AgentKey
 from paramiko.auth_handler import AuthHandler
 from paramiko.common import (
     MSG_CHANNEL_FAILURE,
     MSG_NEWKEYS,
-    cMSG_CHANNEL_CLOSE,
     cMSG_CHANNEL_OPEN,
     cMSG_GLOBAL_REQUEST,
     cMSG_KEXINIT,
     cMSG_NEWKEYS,
-    cMSG_SERVICE_REQUEST,
-    cMSG_USERAUTH_REQUEST,
 )
 from paramiko.message import Message
 from paramiko.ssh_exception import SSHException
-from paramiko.util import asbytes
 
 from chargehand.ssh.agreement import (
     AGREEMENTS,
@@ -44,12 +38,14 @@ from chargehand.ssh.agreement import (
     compose_offer,
     find_mismatch,
 )
+from chargehand.ssh.attempt import Answer, Attempt
 from chargehand.ssh.command import Command, StrandCommand, ThreadCommand, requests
 from chargehand.ssh.exchange import EXCHANGES
 from chargehand.ssh.message import mpint, text
+from chargehand.ssh.orderly import Orderly, QuietChannel
 from chargehand.ssh.packets import Packets, PlainPackets
 from chargehand.ssh.wire import Wire
-from chargehand.strand import Mutex, Signal, begin, hub_here
+from chargehand.strand import Signal, begin, hub_here
 
 log = logging.getLogger(__name__)
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # else its errors go to stderr
@@ -57,8 +53,6 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())  # else its erro
 _NUMBER = struct.Struct(">I")
 _TAG_BYTES = 16  # of AES-GCM (RFC 5647 section 5)
 _THREE = struct.Struct(">III")
-_LOGIN_SERVICE = cMSG_SERVICE_REQUEST + text("ssh-userauth")
-_BY_KEY = text("ssh-connection") + text("publickey") + b"\1"
 _KEEPALIVE = cMSG_GLOBAL_REQUEST + text("keepalive@openssh.com") + b"\1"
 _Handler = Callable[[str, str, list[tuple[str, bool]]], list[str]]
 _AnyChannel = paramiko.Channel | StrandCommand
@@ -225,7 +219,7 @@ class SshTransport(paramiko.Transport):
     def _log_in(self, ask: Callable[[AuthHandler, threading.Event], object]) -> list[str]:
         if not (self.is_active() and self.initial_kex_done):
             raise SSHException("No existing session")
-        handler, answer = _Login(self), _Answer(self.auth_timeout)
+        handler, answer = Attempt(self), Answer(self.auth_timeout)
         self.auth_handler = handler
         ask(handler, answer)
         return handler.wait_for_response(answer)
@@ -240,8 +234,8 @@ class SshTransport(paramiko.Transport):
         return command
 
     def _orderly(self, number: int) -> paramiko.Channel:
-        channel = _Channel(number)
-        channel._set_transport(_Orderly(self))  # type: ignore[attr-defined]  # noqa: SLF001 - as `open_channel` does
+        channel = QuietChannel(number)
+        channel._set_transport(Orderly(self))  # type: ignore[attr-defined]  # noqa: SLF001 - as `open_channel` does
         channel._set_window(self.default_window_size, self.default_max_packet_size)  # type: ignore[attr-defined]  # noqa: SLF001
         return channel
 
@@ -385,86 +379,3 @@ class SshTransport(paramiko.Transport):
     def _parse_disconnect(self, m: Message) -> None:
         m.get_int()
         self.farewell = m.get_text()
-
-
-class _Channel(paramiko.Channel):
-    """paramiko's, which does not spell out what it does."""
-
-    def _log(self, level: int, msg: str, *args: object) -> None:
-        """Nothing."""
-
-
-class _Login(AuthHandler):
-    """One attempt to log in.
-
-    OpenSSH gets the attempt along with the request for the service, which it always grants.
-    """
-
-    transport: SshTransport
-    private_key: Any
-    _ahead = False
-
-    def _request_auth(self) -> None:
-        # An agent may wait for a person to sign, and paramiko holds a lock here.
-        self._ahead = self.transport.takes_messages_ahead and not isinstance(self.private_key, AgentKey)
-        self.transport._send_message(Message(_LOGIN_SERVICE))  # type: ignore[attr-defined]  # noqa: SLF001
-        if self._ahead:
-            self._show()
-
-    def _parse_service_accept(self, m: Message) -> None:
-        if not self._ahead:
-            self._show(m)
-
-    def _show(self, granted: Message | None = None) -> None:
-        """Say who we are, and prove it."""
-        if self.auth_method != "publickey":
-            super()._parse_service_accept(granted or Message(text("ssh-userauth")))  # type: ignore[misc]  # not in its stubs
-            return
-        kind, blob = self._get_key_type_and_bits(self.private_key)  # type: ignore[attr-defined]  # not in its stubs
-        algorithm = self._finalize_pubkey_algorithm(kind)  # type: ignore[attr-defined]  # not in its stubs
-        asked = cMSG_USERAUTH_REQUEST + text(self.username or "") + _BY_KEY
-        asked += text(algorithm) + text(_plain(blob))
-        signed = self.private_key.sign_ssh_data(text(self.transport.session_id or b"") + asked, algorithm)
-        self.transport._send_message(Message(asked + text(_plain(signed))))  # type: ignore[attr-defined]  # noqa: SLF001
-
-
-class _Answer(Signal):
-    """An answer that is waited for until a deadline, also by whoever looks for it every tenth of a second."""
-
-    def __init__(self, timeout_s: float) -> None:
-        super().__init__()
-        self._until = time.monotonic() + timeout_s
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """As `Signal.wait`, but not back before the deadline."""
-        return super().wait(max(self._until - time.monotonic(), timeout or 0.0))
-
-
-class _Orderly:
-    """A channel's view of its transport that sends nothing of the channel after its CLOSE.
-
-    paramiko decides to send and sends in two steps; when the channel is closed by another thread in between,
-    the data comes after CLOSE, and OpenSSH then ends the whole connection («data packet referred to
-    nonexistent channel») with everybody else's channels on it.
-    """
-
-    def __init__(self, transport: paramiko.Transport) -> None:
-        self._transport = transport
-        self._turn = Mutex()
-        self._closed = False
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._transport, name)
-
-    def _send_user_message(self, message: Message) -> None:
-        with self._turn:
-            if self._closed:
-                return
-            self._closed = message.asbytes()[:1] == cMSG_CHANNEL_CLOSE
-            self._transport._send_user_message(message)  # type: ignore[attr-defined]  # noqa: SLF001 - in its place
-
-
-def _plain(value: object) -> bytes:
-    """Bytes, or what paramiko has in their place."""
-    plain: bytes = asbytes(value)  # type: ignore[assignment]  # so its stubs, wrongly
-    return plain
