@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--level", type=int, help="hosts at once; default 50, 100, 200")
     parser.add_argument("--server", nargs="+", choices=SERVERS, default=["cheap"])
     parser.add_argument("--task", nargs="+", choices=TASKS, default=list(TASKS))
+    parser.add_argument("--name", default="fanout", help="of the files to write (%(default)s)")
     given = parser.parse_args(argv)
     machine = describe()
     tables = [
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for count in given.hosts
         for task in given.task
     ]
-    keep(Record(name="fanout", machine=machine, tables=tuple(tables)), given)
+    keep(Record(name=given.name, machine=machine, tables=tuple(tables)), given)
 
 
 def compare(given: argparse.Namespace, server: str, count: int, task: str) -> Table:

@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add_arguments(parser, {}, pairs=3)
     parser.add_argument("--levels", type=int, nargs="+", default=[1, 5], metavar="N", help="hosts at once")
     parser.add_argument("--turns", type=int, default=20, help="hosts that each slot serves (%(default)s)")
-    parser.add_argument("--server", nargs="+", choices=SERVERS, default=list(SERVERS))
+    parser.add_argument("--server", nargs="+", choices=SERVERS, default=["cheap", "sshd"])
     given = parser.parse_args(argv)
     machine, notes = describe(), []
     for server in given.server:
