@@ -12,6 +12,7 @@ NAMES = {
     "flood": "1 GB of output",
     "series": "several jobs in a row on the same hosts",
     "scale": "10,000 hosts beside 1,000",
+    "tarpits": "100 hosts among 1,000 that stay silent",
     "recording": "recording 10,000 results beside not recording them",
     "history": "how long commands take in a long history",
     "preparation": "what happens before the first connection: help, inventories, plans, searches",

@@ -4,7 +4,7 @@ import dataclasses
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from benchmarks.ours import OURS, count_good
 from benchmarks.peer import Peer, Start
 from benchmarks.peers.catalogue import ASYNCSSH
 from benchmarks.record import Record, Table
-from benchmarks.servers import cheap_server, free_port
+from benchmarks.servers import answering_server, cheap_server, free_port
 
 from sshd import wait_until
 
@@ -63,6 +63,18 @@ def test_ours_is_judged_by_what_people_see(fleet: Fleet) -> None:
     assert count_good(task, f"{together}\n127.1.0.3:\n  one\n  two\n\nsucceeded  3  127.1.0.[1-3]\n") == 3
     assert count_good(task, f"{together}127.1.0.3: one\nsucceeded  3  127.1.0.[1-3]\n") == 2
     assert count_good(task, f"{together}\nsucceeded  1  127.1.0.1\nfailed  2  127.1.0.[2-3]\n") == 1
+
+
+@pytest.mark.parametrize("make", [true_task, script_task], ids=["true", "script"])
+def test_a_server_on_which_nothing_runs_answers_as_one_on_which_it_does(
+    fleet: Fleet, tmp_path: Path, make: Callable[[Fleet, int], Task]
+) -> None:
+    other = dataclasses.replace(fleet, folder=tmp_path, port=free_port())
+    other.write()
+    with answering_server(other):
+        for peer in (OURS, HERE):
+            run = measure(peer, make(other, 2), Path(sys.executable))
+            assert (run.failed, run.code) == (0, 0), run.stdout
 
 
 def test_what_a_command_leaves_behind_is_counted_and_ended(fleet: Fleet, tmp_path: Path) -> None:
