@@ -13,6 +13,7 @@ from chargehand.result import CapturedOutput
 HEAD_BYTES: Final = 1 << 20
 TAIL_BYTES: Final = 1 << 20
 _BUFFER_BYTES: Final = 1 << 18
+_OF_NOTHING: Final = hashlib.sha256().hexdigest()
 
 
 class Capture:
@@ -44,7 +45,7 @@ class Capture:
         self._head = bytearray()
         self._tail = bytearray()
         self._size = 0
-        self._hash = hashlib.sha256()
+        self._hash: hashlib._Hash | None = None
 
     def __enter__(self) -> "Capture":
         return self
@@ -57,6 +58,8 @@ class Capture:
     def write(self, chunk: bytes) -> None:
         """Take the next piece."""
         self._size += len(chunk)
+        if self._hash is None:
+            self._hash = hashlib.sha256()
         self._hash.update(chunk)
         room = self._head_bytes - len(self._head)
         if len(chunk) <= room:
@@ -76,7 +79,7 @@ class Capture:
             head=bytes(self._head),
             tail=bytes(self._tail[-self._tail_bytes :]),
             size_bytes=self._size,
-            sha256=self._hash.hexdigest(),
+            sha256=self._hash.hexdigest() if self._hash else _OF_NOTHING,
             path=None if self.trouble else self._path,
         )
 

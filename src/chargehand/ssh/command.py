@@ -183,35 +183,32 @@ class StrandCommand:
             SSHException: It is no such message.
         """
         try:
-            self._hear(kind, body)
+            if kind == MSG_CHANNEL_DATA:
+                self._stdout += body[4 : 4 + _INT.unpack_from(body)[0]]
+            elif kind == MSG_CHANNEL_EXTENDED_DATA:
+                code, size = _TWO.unpack_from(body)
+                if code == _STDERR:
+                    self._stderr += body[8 : 8 + size]
+                else:
+                    self._spend(size)
+            elif kind == MSG_CHANNEL_WINDOW_ADJUST:
+                self._room_bytes += _INT.unpack_from(body)[0]
+            elif kind == MSG_CHANNEL_REQUEST:
+                size = _INT.unpack_from(body)[0]
+                if body[4 + size : 5 + size] not in (b"\0", b""):
+                    self._send(cMSG_CHANNEL_FAILURE)
+                return  # the wrapper tells how the script ended
+            elif kind == MSG_CHANNEL_EOF:
+                self.eof_received = True
+            elif kind == MSG_CHANNEL_CLOSE:
+                self._eof_sent = True  # a CLOSE says as much
+                self.close()
+                self._sender._unlink_channel(self.chanid)  # noqa: SLF001 - as paramiko's own channels do
+            elif kind == MSG_CHANNEL_FAILURE:
+                self.close()
+            self.stir.set()
         except struct.error:
             raise SSHException(f"a message of type {kind} is too short") from None
-
-    def _hear(self, kind: int, body: bytes) -> None:
-        if kind == MSG_CHANNEL_DATA:
-            self._stdout += body[4 : 4 + _INT.unpack_from(body)[0]]
-        elif kind == MSG_CHANNEL_EXTENDED_DATA:
-            code, size = _TWO.unpack_from(body)
-            if code == _STDERR:
-                self._stderr += body[8 : 8 + size]
-            else:
-                self._spend(size)
-        elif kind == MSG_CHANNEL_WINDOW_ADJUST:
-            self._room_bytes += _INT.unpack_from(body)[0]
-        elif kind == MSG_CHANNEL_REQUEST:
-            size = _INT.unpack_from(body)[0]
-            if body[4 + size : 5 + size] not in (b"\0", b""):
-                self._send(cMSG_CHANNEL_FAILURE)
-            return  # the wrapper tells how the script ended
-        elif kind == MSG_CHANNEL_EOF:
-            self.eof_received = True
-        elif kind == MSG_CHANNEL_CLOSE:
-            self._eof_sent = True  # a CLOSE says as much
-            self.close()
-            self._sender._unlink_channel(self.chanid)  # noqa: SLF001 - as paramiko's own channels do
-        elif kind == MSG_CHANNEL_FAILURE:
-            self.close()
-        self.stir.set()
 
     def _spend(self, size: int) -> None:
         """So many bytes need no room any more: let the host send as many, when it is worth a message."""

@@ -37,24 +37,27 @@ class Gate:
         Raises:
             Unreachable: The button was pressed meanwhile.
         """
-        turn = Signal()
+        turn = None
         with self._lock:
             queue = self._queues.setdefault(key, _Queue())
             if queue.inside < self._limit:
                 queue.inside += 1
-                turn.set()
             else:
+                turn = Signal()
                 queue.waiting.append(turn)
         try:
-            with interrupt.calling(turn.set):
-                turn.wait()
+            if turn is None:
+                interrupt.check()
+            else:
+                with interrupt.calling(turn.set):
+                    turn.wait()
             yield
         finally:
             with self._lock:
                 self._leave(key, queue, turn)
 
-    def _leave(self, key: str, queue: _Queue, turn: Signal) -> None:
-        if turn in queue.waiting:
+    def _leave(self, key: str, queue: _Queue, turn: Signal | None) -> None:
+        if turn is not None and turn in queue.waiting:
             queue.waiting.remove(turn)
         elif queue.waiting:
             queue.waiting.popleft().set()

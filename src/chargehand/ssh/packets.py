@@ -144,16 +144,6 @@ class Packets(PlainPackets):
         number = self._Packetizer__sequence_number_out = self._Packetizer__sequence_number_out + 1 & _NUMBERS
         if not number:
             self._check_overflow()
-        self._write(sealed)
-        self._Packetizer__sent_bytes += len(sealed)
-        self._Packetizer__sent_packets += 1
-        if (
-            self._Packetizer__sent_bytes >= self.REKEY_BYTES
-            or self._Packetizer__sent_packets >= self.REKEY_PACKETS
-        ):
-            self._wear_out()
-
-    def _write(self, sealed: bytes) -> None:
         try:
             sent = self._wire.send(sealed)
         except TimeoutError:
@@ -162,6 +152,13 @@ class Packets(PlainPackets):
             raise EOFError from None
         if sent < len(sealed):
             self.write_all(sealed[sent:])
+        self._Packetizer__sent_bytes += len(sealed)
+        self._Packetizer__sent_packets += 1
+        if (
+            self._Packetizer__sent_bytes >= self.REKEY_BYTES
+            or self._Packetizer__sent_packets >= self.REKEY_PACKETS
+        ):
+            self._wear_out()
 
     def read_message(self) -> tuple[int, Message]:
         """Read the next message that nobody else takes; its type, and the rest of it.

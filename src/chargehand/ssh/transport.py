@@ -81,6 +81,7 @@ class SshTransport(paramiko.Transport):
 
     def __init__(self, wire: Wire, *, title: str, host_key_algorithms: Sequence[str]) -> None:
         self._in_strands = hub_here() is not None
+        self._tells = log.isEnabledFor(logging.DEBUG)
         self._commands: dict[int, StrandCommand] = {}
         self._postponed: list[bytes] = []
         layer = partial(Packets, take=self._take) if self._in_strands else PlainPackets
@@ -268,7 +269,7 @@ class SshTransport(paramiko.Transport):
             self._over.set()
 
     def _log(self, level: int, msg: object, *args: object) -> None:  # noqa: ARG002 - its levels are not ours
-        if log.isEnabledFor(logging.DEBUG):
+        if self._tells:
             for line in msg if isinstance(msg, list) else [msg]:
                 log.debug(line, *args)
 

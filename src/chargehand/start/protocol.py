@@ -97,14 +97,13 @@ class StartProtocol:
         self.phase = Phase.REQUESTED
         self.end: Ended | None = None
         self._become = script.become
-        self._marks = Marks(
-            left=secrets.token_hex(8), right=secrets.token_hex(8), prompt=secrets.token_hex(16)
-        )
+        chance = secrets.token_hex(48)
+        self._marks = Marks(left=chance[:16], right=chance[16:32], prompt=chance[32:64])
         self.request = compose_request(script.become, self._marks, pty=pty)
         self._wrapper = Wrapper(
             script=script,
             greeting=f": {self._marks.left};",
-            nonce=secrets.token_hex(16),
+            nonce=chance[64:],
             name=script.token,
             folders=folders,
             pty=pty,

@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib.resources import files
 from typing import Final
 
@@ -74,33 +75,63 @@ class Wrapper:
 
     def encode(self) -> bytes:
         """The wrapper's line; then a script that is not in it, and a line that proves that all is there."""
-        become = self.script.become
+        script, become = self.script, self.script.become
         terminal = self.pty or (become is not None and bool(become.flags or become.executable))
-        text = "" if terminal else escape(self.script.content)
-        assignments = self._assignments(text, self.script.sha256 if terminal else "")
-        program = (_TEXT if text else _UPLOAD) + (_CLEANING if self.name.endswith("0") else "")
-        line = f"{assignments} {program}\n".encode("utf-8", "surrogateescape")
-        return line if text else line + self.script.content + f"{self.nonce}\n".encode()
-
-    def _assignments(self, text: str, checksum: str) -> str:
-        interpreter, argument = (*self.script.interpreter, "")[:2]
-        values = {
-            "nonce": self.nonce,
-            "size": str(len(self.script.content)),
-            "sum": checksum,
-            "name": self.name,
-            "grace": str(GRACE_S),
-            "pty": "yes" if self.pty else "",
-            "keep": "" if self.script.transient else "yes",
-            "interpreter": interpreter,
-            "argument": argument,
-        }
-        words = " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items())
-        locale = _LOCALE if self.script.become else ""
-        folders = candidates(self.folders)
-        return (
-            f"{self.greeting} set +aefuvx; unset line text; {words} text='{text}'; {locale} set -- {folders};"
+        kind = _Kind(
+            pty=self.pty,
+            terminal=terminal,
+            switches=become is not None,
+            transient=script.transient,
+            cleans=self.name.endswith("0"),
+            folders=self.folders,
         )
+        rest, comes_after = _compose(script.content, kind)
+        own = f"nonce={self.nonce} name={shlex.quote(self.name)}"
+        line = f"{self.greeting} set +aefuvx; unset line text; {own} {rest}\n"
+        encoded = line.encode("utf-8", "surrogateescape")
+        return encoded + script.content + f"{self.nonce}\n".encode() if comes_after else encoded
+
+
+@frozen
+class _Kind:
+    """What decides, beside a script's content, about the line that starts it; equal for many hosts.
+
+    Attributes:
+        pty: Whether both streams are one terminal.
+        terminal: Whether a terminal may be between.
+        switches: Whether another user runs it.
+        transient: See `RenderedScript.transient`.
+        cleans: Whether it removes what was forgotten.
+        folders: To try first.
+    """
+
+    pty: bool
+    terminal: bool
+    switches: bool
+    transient: bool
+    cleans: bool
+    folders: tuple[str, ...]
+
+
+@lru_cache(maxsize=16)
+def _compose(content: bytes, kind: _Kind) -> tuple[str, bool]:
+    """The wrapper's line but for its beginning, and whether the script comes after it."""
+    text = "" if kind.terminal else escape(content)
+    script = RenderedScript(content=content)
+    interpreter, argument = (*script.interpreter, "")[:2]
+    values = {
+        "size": str(len(content)),
+        "sum": script.sha256 if kind.terminal else "",
+        "grace": str(GRACE_S),
+        "pty": "yes" if kind.pty else "",
+        "keep": "" if kind.transient else "yes",
+        "interpreter": interpreter,
+        "argument": argument,
+    }
+    words = " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items())
+    locale = _LOCALE if kind.switches else ""
+    program = (_TEXT if text else _UPLOAD) + (_CLEANING if kind.cleans else "")
+    return f"{words} text='{text}'; {locale} set -- {candidates(kind.folders)}; {program}", not text
 
 
 def escape(content: bytes) -> str:
