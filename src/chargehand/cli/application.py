@@ -19,7 +19,7 @@ from chargehand.errors import ChargehandError, InvalidError
 INTERRUPTED = 130
 TERMINATED = 143
 
-_COLLECT_AFTER: Final = (100_000, 10, 10)
+_COLLECT_AFTER: Final = (200_000, 10, 10)
 """Objects, and collections: a fleet is many objects, and hardly any of them are garbage."""
 
 _HELP = """Run Foreman-style job invocations, kept as YAML files in git, over SSH.

@@ -29,7 +29,7 @@ class Attempt(AuthHandler):
     def _request_auth(self) -> None:
         # An agent may wait for a person to sign, and paramiko holds a lock here.
         self._ahead = self.transport.takes_messages_ahead and not isinstance(self.private_key, AgentKey)
-        self.transport._send_message(Message(_LOGIN_SERVICE))  # noqa: SLF001
+        self.transport.packetizer.send(_LOGIN_SERVICE)
         if self._ahead:
             self._show()
 
@@ -47,7 +47,7 @@ class Attempt(AuthHandler):
         asked = cMSG_USERAUTH_REQUEST + text(self.username or "") + _BY_KEY
         asked += text(algorithm) + text(_plain(blob))
         signed = self.private_key.sign_ssh_data(text(self.transport.session_id or b"") + asked, algorithm)
-        self.transport._send_message(Message(asked + text(_plain(signed))))  # noqa: SLF001
+        self.transport.packetizer.send(asked + text(_plain(signed)))
 
 
 class Answer(Signal):

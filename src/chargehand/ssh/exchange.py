@@ -24,7 +24,7 @@ class CurveExchange(KexCurve25519):
         """Send our half, and expect the host's."""
         self.key = X25519PrivateKey.generate()
         self._half = text(self.key.public_key().public_bytes_raw())
-        self.transport._send_message(Message(_INIT + self._half))
+        self.transport.packetizer.send(_INIT + self._half)
         self.transport._expect_packet(_REPLY)
 
     def _parse_kexecdh_reply(self, m: Message) -> None:

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from enum import Enum
+from functools import cache
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -124,6 +125,15 @@ class _Lines:
                 self._plain.setdefault(word, []).append(entry)
 
 
+@cache
+def _in_order(known: frozenset[str], certified: bool) -> tuple[str, ...]:
+    """The host key algorithms: certificates, what keys of these types sign with, the others."""
+    preferred = [one for one in PLAIN_TYPES if _key_type(one) in known]
+    if certified:
+        preferred = [*CERTIFICATE_TYPES, *preferred]
+    return (*preferred, *(one for one in PLAIN_TYPES if one not in preferred))
+
+
 class KnownHosts:
     """All known_hosts files of one setting, read once; used from many threads."""
 
@@ -143,11 +153,8 @@ class KnownHosts:
     def algorithms(self, name: str) -> tuple[str, ...]:
         """The host key algorithms to offer, those first that the known keys of the host can sign with."""
         entries = self.find(name)
-        known = {entry.key.type for entry in entries if not entry.marker}
-        preferred = [one for one in PLAIN_TYPES if _key_type(one) in known]
-        if any(entry.marker == "@cert-authority" for entry in entries):
-            preferred = [*CERTIFICATE_TYPES, *preferred]
-        return (*preferred, *(one for one in PLAIN_TYPES if one not in preferred))
+        known = frozenset(entry.key.type for entry in entries if not entry.marker)
+        return _in_order(known, any(entry.marker == "@cert-authority" for entry in entries))
 
     def judge(self, name: str, key: HostKey, now: datetime) -> Verdict:
         """What the files say of `key` as the key of the host with that `lookup_name`."""

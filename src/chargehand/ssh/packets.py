@@ -83,6 +83,10 @@ class PlainPackets(Packetizer):
     def start_handshake(self, timeout: float) -> None:
         """Nothing."""
 
+    def send(self, payload: bytes) -> None:
+        """Send one message; raises EOFError when the connection has ended."""
+        self.send_message(Message(payload))
+
 
 class Packets(PlainPackets):
     """The packets of one connection, both ways; all in the thread of one hub, so that nothing is locked.
@@ -133,7 +137,7 @@ class Packets(PlainPackets):
         self.send(data.asbytes())
 
     def send(self, payload: bytes) -> None:
-        """Send one message; raises EOFError when the connection has ended."""
+        """See `PlainPackets.send`."""
         seal = self._seal_out
         if seal is None:
             super().send_message(Message(payload))

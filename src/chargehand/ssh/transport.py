@@ -109,14 +109,14 @@ class SshTransport(paramiko.Transport):
 
     def ask_for_reply(self) -> None:
         """Send a request that every server answers, if only with a refusal; do not wait for it."""
-        self._send_user_message(Message(_KEEPALIVE))
+        self._send_soon(_KEEPALIVE)
 
     def send_payload(self, payload: bytes) -> None:
         """Send a message of a channel; while keys are exchanged, after that. Called in strands."""
         if not self.active:
             return
         if self.clear_to_send.is_set():
-            self._send_message(Message(payload))  # type: ignore[attr-defined]  # not in its stubs
+            self.packetizer.send(payload)
         else:
             self._postponed.append(payload)
 
@@ -134,12 +134,12 @@ class SshTransport(paramiko.Transport):
         super()._unlink_channel(chanid)  # type: ignore[misc]  # not in its stubs
         self._commands.pop(chanid, None)
 
-    def _send_user_message(self, data: Message) -> None:
+    def _send_soon(self, payload: bytes) -> None:
         """Send a message when no keys are exchanged; paramiko looks ten times a second whether they are."""
         if self._in_strands and self.active and self.clear_to_send.is_set():
-            self.packetizer.send_message(data)
+            self.packetizer.send(payload)
         else:
-            super()._send_user_message(data)  # type: ignore[misc]  # not in its stubs
+            self._send_user_message(Message(payload))  # type: ignore[attr-defined]  # not in its stubs
 
     def start_client(self, event: object = None, timeout: float | None = None) -> None:  # noqa: ARG002 - nobody gives one
         """Exchange keys; return also when there was no time for it, as paramiko does."""
@@ -228,7 +228,7 @@ class SshTransport(paramiko.Transport):
     def _start_command(self, channel: _AnyChannel, line: str, *, pty: bool) -> None:
         """Ask for a command, and a terminal first, without waiting: a refusal closes the channel."""
         for payload in requests(channel.remote_chanid, line, pty=pty):
-            self._send_user_message(Message(payload))
+            self._send_soon(payload)
 
     def _command(self, number: int) -> StrandCommand:
         command = self._commands[number] = StrandCommand(self, number, self.default_window_size)
@@ -252,7 +252,7 @@ class SshTransport(paramiko.Transport):
             self.channel_events[number] = answer
             self.channels_seen[number] = True
         sizes = _THREE.pack(number, self.default_window_size, self.default_max_packet_size)
-        self._send_user_message(Message(cMSG_CHANNEL_OPEN + text(kind) + sizes + rest))
+        self._send_soon(cMSG_CHANNEL_OPEN + text(kind) + sizes + rest)
         return channel, answer
 
     def _await_channel(self, channel: _AnyChannel, answer: Signal, timeout_s: float) -> None:
@@ -300,7 +300,7 @@ class SshTransport(paramiko.Transport):
         )
         offer = cMSG_KEXINIT + os.urandom(COOKIE_BYTES) + offer
         self.local_kex_init = self._latest_kex_init = offer
-        self._send_message(Message(offer))  # type: ignore[attr-defined]  # not in its stubs
+        self.packetizer.send(offer)
 
     def _parse_kex_init(self, m: Message) -> None:
         """Agree on algorithms; what a host offers is offered by many, so that one answer serves them all."""
@@ -349,7 +349,7 @@ class SshTransport(paramiko.Transport):
         if not info.get("is_aead"):
             super()._activate_outbound()  # type: ignore[misc]  # not in its stubs
             return
-        self._send_message(Message(cMSG_NEWKEYS))  # type: ignore[attr-defined]  # not in its stubs
+        self.packetizer.send(cMSG_NEWKEYS)
         if self.agreed_on_strict_kex:
             self.packetizer.reset_seqno_out()
         nonce, key = self._compute_key("A", info["iv-size"]), self._compute_key("C", info["key-size"])
