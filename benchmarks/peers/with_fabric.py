@@ -1,9 +1,12 @@
-"""Fabric's Connection in a pool of threads: one Config for all, the key loaded once, host keys verified.
+"""Fabric's Connection in a pool of threads: a Config for each, the key loaded once, host keys verified.
+
+A Config cannot be shared by threads: now and then all hosts of a run failed on an attribute that it had lost.
 
 A script goes as the text of the command: over stdin Fabric sends it character by character, ten times slower.
 """
 
 import base64
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import paramiko
@@ -22,14 +25,16 @@ LOGIN = {
     "auth_timeout": WAIT_S,
     "channel_timeout": WAIT_S,
 }
-CONFIG = Config(overrides={"load_ssh_configs": False})
+HERE = threading.local()
 
 
 @timed
 def visit(host: str) -> bool | Exception:
     """Run the task on one host."""
+    if not hasattr(HERE, "config"):
+        HERE.config = Config(overrides={"load_ssh_configs": False})
     connection = Connection(
-        host, user=TASK.user, port=TASK.port, config=CONFIG, connect_timeout=WAIT_S, connect_kwargs=LOGIN
+        host, user=TASK.user, port=TASK.port, config=HERE.config, connect_timeout=WAIT_S, connect_kwargs=LOGIN
     )
     name = f"[{host}]:{TASK.port}"
     kind, key = KNOWN[name]
