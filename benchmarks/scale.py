@@ -1,4 +1,7 @@
-"""Scale: 10,000 hosts beside 1,000, ours alone: processor time and memory for each host should not grow."""
+"""Scale: 10,000 hosts beside 1,000, ours alone: processor time and memory for each host should not grow.
+
+Nothing runs on the hosts: ten thousand of them stand on the client's own machine.
+"""
 
 import argparse
 import sys
@@ -10,7 +13,7 @@ from benchmarks.fleet import true_task
 from benchmarks.machine import describe
 from benchmarks.ours import OURS
 from benchmarks.record import Record, Table
-from benchmarks.servers import cheap_server
+from benchmarks.servers import answering_server
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -24,14 +27,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     runs: dict[int, list[Run]] = {count: [] for count in given.hosts}
     for number in range(given.pairs):
         for count in given.hosts:
-            with fleet_of(count) as fleet, cheap_server(fleet):
+            with fleet_of(count) as fleet, answering_server(fleet):
                 run = measure(OURS, true_task(fleet, given.level), OURS.install(), timeout_s=3600.0)
                 say(f"{count} hosts  {number + 1}/{given.pairs}", OURS, run, count)
                 runs[count].append(run)
     version = OURS.version(OURS.install())
     tables = tuple(
         Table(
-            title=f"true on {count} hosts, {given.level} at once, cheap server",
+            title=f"true on {count} hosts, {given.level} at once, answering server",
             hosts=count,
             rows=(Row(peer=OURS, version=version, runs=tuple(runs[count])),),
         )
