@@ -12,7 +12,8 @@ from paramiko.util import asbytes
 from chargehand.ssh.message import text
 from chargehand.strand import Signal
 
-_LOGIN_SERVICE: Final = cMSG_SERVICE_REQUEST + text("ssh-userauth")
+_SERVICE: Final = "ssh-userauth"
+_LOGIN_SERVICE: Final = cMSG_SERVICE_REQUEST + text(_SERVICE)
 _BY_KEY: Final = text("ssh-connection") + text("publickey") + b"\1"
 
 
@@ -31,16 +32,18 @@ class Attempt(AuthHandler):
         self._ahead = self.transport.takes_messages_ahead and not isinstance(self.private_key, AgentKey)
         self.transport.packetizer.send(_LOGIN_SERVICE)
         if self._ahead:
-            self._show()
+            self._show(Message(text(_SERVICE)))
 
     def _parse_service_accept(self, m: Message) -> None:
         if not self._ahead:
             self._show(m)
 
-    def _show(self, granted: Message | None = None) -> None:
-        """Say who we are, and prove it."""
+    def _show(self, granted: Message) -> None:
+        """Say who we are, and prove it, when the service that was granted is the one for it."""
         if self.auth_method != "publickey":
-            super()._parse_service_accept(granted or Message(text("ssh-userauth")))  # type: ignore[misc]  # not in its stubs
+            super()._parse_service_accept(granted)  # type: ignore[misc]  # not in its stubs
+            return
+        if granted.get_text() != _SERVICE:
             return
         kind, blob = self._get_key_type_and_bits(self.private_key)  # type: ignore[attr-defined]  # not in its stubs
         algorithm = self._finalize_pubkey_algorithm(kind)  # type: ignore[attr-defined]  # not in its stubs

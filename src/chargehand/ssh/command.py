@@ -23,11 +23,10 @@ from paramiko.common import (
 )
 from paramiko.ssh_exception import SSHException
 
-from chargehand.ssh.message import text
+from chargehand.ssh.message import NUMBER, text
 from chargehand.strand import Signal
 
 READ_BYTES: Final = 1 << 18
-_INT: Final = struct.Struct(">I")
 _TWO: Final = struct.Struct(">II")
 _PACKET_BYTES: Final = 1 << 15
 _HEADROOM_BYTES: Final = 64
@@ -35,15 +34,15 @@ _HEADROOM_BYTES: Final = 64
 _STDERR: Final = 1
 
 # Terminal modes (RFC 4254 section 8): what we send is not echoed, and lines end as the program ended them.
-TERMINAL_MODES: Final = b"\x35\0\0\0\0" + b"\x48\0\0\0\0" + b"\0"
-_TERMINAL: Final = text("dumb") + struct.pack(">IIII", 80, 24, 0, 0) + text(TERMINAL_MODES)
+_MODES: Final = b"\x35\0\0\0\0" + b"\x48\0\0\0\0" + b"\0"
+_TERMINAL: Final = text("dumb") + struct.pack(">IIII", 80, 24, 0, 0) + text(_MODES)
 
 
 def requests(number: int, line: str, *, pty: bool) -> Iterator[bytes]:
     """What asks for a command on a channel of the host's, and for a terminal before it."""
     if pty:
-        yield cMSG_CHANNEL_REQUEST + _INT.pack(number) + text("pty-req") + b"\1" + _TERMINAL
-    yield cMSG_CHANNEL_REQUEST + _INT.pack(number) + text("exec") + b"\1" + text(line)
+        yield cMSG_CHANNEL_REQUEST + NUMBER.pack(number) + text("pty-req") + b"\1" + _TERMINAL
+    yield cMSG_CHANNEL_REQUEST + NUMBER.pack(number) + text("exec") + b"\1" + text(line)
 
 
 class Stir(Signal):
@@ -184,7 +183,7 @@ class StrandCommand:
         """
         try:
             if kind == MSG_CHANNEL_DATA:
-                self._stdout += body[4 : 4 + _INT.unpack_from(body)[0]]
+                self._stdout += body[4 : 4 + NUMBER.unpack_from(body)[0]]
             elif kind == MSG_CHANNEL_EXTENDED_DATA:
                 code, size = _TWO.unpack_from(body)
                 if code == _STDERR:
@@ -192,9 +191,9 @@ class StrandCommand:
                 else:
                     self._spend(size)
             elif kind == MSG_CHANNEL_WINDOW_ADJUST:
-                self._room_bytes += _INT.unpack_from(body)[0]
+                self._room_bytes += NUMBER.unpack_from(body)[0]
             elif kind == MSG_CHANNEL_REQUEST:
-                size = _INT.unpack_from(body)[0]
+                size = NUMBER.unpack_from(body)[0]
                 if body[4 + size : 5 + size] not in (b"\0", b""):
                     self._send(cMSG_CHANNEL_FAILURE)
                 return  # the wrapper tells how the script ended
@@ -214,11 +213,11 @@ class StrandCommand:
         """So many bytes need no room any more: let the host send as many, when it is worth a message."""
         self._taken_bytes += size
         if self._taken_bytes > self._window_step_bytes and not self.ended:
-            self._send(cMSG_CHANNEL_WINDOW_ADJUST, _INT.pack(self._taken_bytes))
+            self._send(cMSG_CHANNEL_WINDOW_ADJUST, NUMBER.pack(self._taken_bytes))
             self._taken_bytes = 0
 
     def _send(self, kind: bytes, rest: bytes = b"") -> None:
-        self._sender.send_payload(kind + _INT.pack(self.remote_chanid) + rest)
+        self._sender.send_payload(kind + NUMBER.pack(self.remote_chanid) + rest)
 
     def _set_remote_channel(self, chanid: int, window_size: int, max_packet_size: int) -> None:
         """It was opened; called by paramiko's transport."""

@@ -5,14 +5,15 @@ from typing import Final
 
 from paramiko.message import Message
 
-_INT: Final = struct.Struct(">I")
+NUMBER: Final = struct.Struct(">I")
+"""A `uint32`: most lengths, and the numbers of channels."""
 _PADDED: Final = 1 << 20
 
 
 def text(value: bytes | str) -> bytes:
     """A `string`: its length, then its bytes."""
     plain = value.encode() if isinstance(value, str) else value
-    return _INT.pack(len(plain)) + plain
+    return NUMBER.pack(len(plain)) + plain
 
 
 def mpint(number: int) -> bytes:
@@ -60,7 +61,7 @@ class Received(Message):
     def get_int(self) -> int:
         """The next number of four bytes."""
         number: int
-        (number,) = _INT.unpack(self.get_bytes(4))
+        (number,) = NUMBER.unpack(self.get_bytes(4))
         return number
 
     def get_binary(self) -> bytes:

@@ -15,14 +15,13 @@ from paramiko.message import Message
 from paramiko.packet import NeedRekeyException, Packetizer
 from paramiko.ssh_exception import SSHException
 
-from chargehand.ssh.message import Received
+from chargehand.ssh.message import NUMBER, Received
 from chargehand.ssh.wire import Wire
 
 MAX_PACKET_BYTES: Final = 1 << 20
 _BLOCK: Final = 16
 _PLAIN_BLOCK: Final = 8
 _TAG: Final = 16
-_LENGTH: Final = struct.Struct(">I")
 _NUMBERS: Final = 0xFFFFFFFF
 _NONCE: Final = struct.Struct(">4sQ")
 
@@ -143,7 +142,7 @@ class Packets(PlainPackets):
             super().send_message(Message(payload))
             return
         padding = 3 + seal.block_bytes - (len(payload) + 8 - seal.unsealed_bytes) % seal.block_bytes
-        length = _LENGTH.pack(1 + len(payload) + padding)
+        length = NUMBER.pack(1 + len(payload) + padding)
         sealed = length + seal.close(b"%c%b%b" % (padding, payload, bytes(padding)), length)
         number = self._Packetizer__sequence_number_out = self._Packetizer__sequence_number_out + 1 & _NUMBERS
         if not number:

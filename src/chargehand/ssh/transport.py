@@ -41,7 +41,7 @@ from chargehand.ssh.agreement import (
 from chargehand.ssh.attempt import Answer, Attempt
 from chargehand.ssh.command import Command, StrandCommand, ThreadCommand, requests
 from chargehand.ssh.exchange import EXCHANGES
-from chargehand.ssh.message import mpint, text
+from chargehand.ssh.message import NUMBER, mpint, text
 from chargehand.ssh.orderly import Orderly, QuietChannel
 from chargehand.ssh.packets import Packets, PlainPackets
 from chargehand.ssh.wire import Wire
@@ -50,7 +50,6 @@ from chargehand.strand import Signal, begin, hub_here
 log = logging.getLogger(__name__)
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # else its errors go to stderr
 
-_NUMBER = struct.Struct(">I")
 _TAG_BYTES = 16  # of AES-GCM (RFC 5647 section 5)
 _THREE = struct.Struct(">III")
 _KEEPALIVE = cMSG_GLOBAL_REQUEST + text("keepalive@openssh.com") + b"\1"
@@ -122,12 +121,12 @@ class SshTransport(paramiko.Transport):
 
     def _take(self, kind: int, body: bytes) -> bool:
         """Take a message of a command's channel; False when it is for paramiko."""
-        if kind > MSG_CHANNEL_FAILURE or len(body) < _NUMBER.size or self._expected_packet:
+        if kind > MSG_CHANNEL_FAILURE or len(body) < NUMBER.size or self._expected_packet:
             return False
-        command = self._commands.get(_NUMBER.unpack_from(body)[0])
+        command = self._commands.get(NUMBER.unpack_from(body)[0])
         if command is None:
             return False
-        command.hear(kind, body[_NUMBER.size :])
+        command.hear(kind, body[NUMBER.size :])
         return True
 
     def _unlink_channel(self, chanid: int) -> None:
@@ -193,7 +192,7 @@ class SshTransport(paramiko.Transport):
         rest = b""
         if target:
             for address, port in (target, ("127.0.0.1", 0)):
-                rest += text(address) + _NUMBER.pack(port)
+                rest += text(address) + NUMBER.pack(port)
         channel, answer = self._ask(kind, rest, self._orderly)
         self._await_channel(channel, answer, timeout_s)
         return channel

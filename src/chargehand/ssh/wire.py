@@ -5,18 +5,17 @@ a second; a Wire reads ahead and lets an idle connection sleep.
 """
 
 import errno
-import struct
 import time
 from collections.abc import Callable
 
 from chargehand.ssh.line import Line
+from chargehand.ssh.message import NUMBER
 from chargehand.strand import hub_here
 
 READ_BYTES = 1 << 16
 IDLE_S = 5.0
 """How long paramiko's thread waits at most before it looks whether it is to end."""
 GREETING_BYTES = 1 << 14
-_LENGTH = struct.Struct(">I")
 
 
 class Wire:
@@ -68,9 +67,9 @@ class Wire:
 
     def peek(self) -> int | None:
         """The number in the next four bytes; None when they were not read yet."""
-        if len(self._ahead) - self._at < _LENGTH.size:
+        if len(self._ahead) - self._at < NUMBER.size:
             return None
-        number: int = _LENGTH.unpack_from(self._ahead, self._at)[0]
+        number: int = NUMBER.unpack_from(self._ahead, self._at)[0]
         return number
 
     def take(self, size: int) -> bytes:
@@ -84,9 +83,9 @@ class Wire:
     def take_packet(self, tag_bytes: int) -> bytes:
         """A packet if all of it was read already, else nothing: its length, as much, and a tag."""
         start, ahead = self._at, self._ahead
-        if len(ahead) - start < _LENGTH.size:
+        if len(ahead) - start < NUMBER.size:
             return b""
-        end = start + _LENGTH.size + _LENGTH.unpack_from(ahead, start)[0] + tag_bytes
+        end = start + NUMBER.size + NUMBER.unpack_from(ahead, start)[0] + tag_bytes
         if end > len(ahead):
             return b""
         self._at = end
