@@ -37,9 +37,10 @@ def run(
 ) -> tuple[Ending, Heard]:
     """Reach a host, run a script on it, and let go."""
     heard = heard or Heard()
-    session = provider.open(settings, Stop())
+    script = RenderedScript(content=content.encode())
+    session = provider.open(settings, Stop(), script)
     try:
-        ending = session.run(RenderedScript(content=content.encode()), heard, Stop())
+        ending = session.run(script, heard, Stop())
         session.settle()
     finally:
         session.close()

@@ -63,8 +63,8 @@ class Login:
     ) -> tuple[Ending, Heard]:
         self.heard = Heard()
         settings = self.sshd.settings(user=self.account.name, start_timeout_s=start_timeout_s)
-        with closing(self.provider.open(settings, Stop())) as session:
-            script = RenderedScript(content=content.encode(), become=become, timeout_s=timeout_s)
+        script = RenderedScript(content=content.encode(), become=become, timeout_s=timeout_s)
+        with closing(self.provider.open(settings, Stop(), script)) as session:
             ending = session.run(script, self.heard, Stop())
             session.settle()
         return ending, self.heard
@@ -266,8 +266,8 @@ def test_su_takes_the_password_of_the_effective_user_whatever_its_shell(login: L
 def test_su_needs_no_password_from_root(provider: SshProvider, sshd: Sshd, account: Account) -> None:
     settings = sshd.settings()
     heard = Heard()
-    with closing(provider.open(settings, Stop())) as session:
-        script = RenderedScript(content=b"id -un", become=root(None, user=account.name, method="su"))
+    script = RenderedScript(content=b"id -un", become=root(None, user=account.name, method="su"))
+    with closing(provider.open(settings, Stop(), script)) as session:
         ending = session.run(script, heard, Stop())
         session.settle()
     assert (ending.exit_status, heard.stdout.decode()) == (0, f"{account.name}\n")

@@ -43,7 +43,7 @@ class Reach:
         heard = heard or Heard()
         stop = stop or Stop()
         script = RenderedScript(content=content, timeout_s=timeout_s, idle_timeout_s=idle_timeout_s)
-        session = self.provider.open(self.settings, stop)
+        session = self.provider.open(self.settings, stop, script)
         try:
             ending = session.run(script, heard, stop)
             if settle:
@@ -311,9 +311,10 @@ def test_the_clock_starts_with_the_script(reach: Reach) -> None:
 def test_pressed_before_the_run_nothing_is_sent(reach: Reach) -> None:
     stop = Stop()
     stop.press("cancelled")
-    session = reach.provider.open(reach.settings, Stop())
+    script = RenderedScript(content=b"echo never")
+    session = reach.provider.open(reach.settings, Stop(), script)
     with closing(session), pytest.raises(NotStarted) as failure:
-        session.run(RenderedScript(content=b"echo never"), Heard(), stop)
+        session.run(script, Heard(), stop)
     assert failure.value.code == "cancelled"
 
 

@@ -180,8 +180,8 @@ class Spying(ScriptedProvider):
         self.sent: dict[str, StoredShare] = {}
         self.forgotten: dict[str, StoredShare] = {}
 
-    def open(self, settings, stop):
-        session = super().open(settings, stop)
+    def open(self, settings, stop, script=None):
+        session = super().open(settings, stop, script)
         run, settle = session.run, session.settle
 
         def spied_run(script, watcher, stop):

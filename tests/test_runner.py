@@ -325,10 +325,10 @@ class StuckProvider(ScriptedProvider):
         self.gate = gate
         self.opens = opens
 
-    def open(self, settings, stop):
+    def open(self, settings, stop, script=None):
         if not self.opens:
             self.gate.wait(PATIENCE_S)
-        session = super().open(settings, Stop())
+        session = super().open(settings, Stop(), script)
         inner = session.run
 
         def run(script, watcher, stop):
@@ -597,8 +597,8 @@ def test_only_scripts_whose_end_is_known_are_settled_and_every_session_is_closed
 class Careless(ScriptedProvider):
     """Breaks the contract: closing a session raises."""
 
-    def open(self, settings, stop):
-        session = super().open(settings, stop)
+    def open(self, settings, stop, script=None):
+        session = super().open(settings, stop, script)
 
         def close() -> None:
             type(session).close(session)

@@ -16,6 +16,13 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from paramiko.common import (
+    MSG_CHANNEL_OPEN,
+    MSG_CHANNEL_REQUEST,
+    MSG_SERVICE_REQUEST,
+    MSG_USERAUTH_REQUEST,
+)
+from paramiko.message import Message
 from paramiko.packet import Packetizer
 from paramiko.ssh_exception import SSHException
 
@@ -26,8 +33,9 @@ from chargehand.ssh import SshProvider
 from chargehand.ssh.config import SshConfig
 from chargehand.ssh.hostkey import HostKey, KnownHosts, Verdict, lookup_name
 from chargehand.ssh.identity import KeyRing, Locked
-from chargehand.ssh.packets import Packets, _Seal
+from chargehand.ssh.packets import Packets, PlainPackets, _Seal
 from chargehand.ssh.route import find
+from chargehand.ssh.transport import SshTransport
 from heard import run
 from sshd import Account, Sshd, make_key
 
@@ -301,6 +309,48 @@ def test_a_host_that_wants_a_key_and_a_password_gets_both(provider: SshProvider,
         assert run(provider, both, "true\n")[0].exit_status == 0
         told = refusal(provider, server.settings(user=account.name))
         assert (told.code, "not enough" in told.reason) == ("auth", True)
+
+
+def test_to_openssh_a_command_goes_out_with_the_login_but_nothing_of_the_script(
+    provider: SshProvider, sshd: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int | str] = []
+    send, send_in_threads, log_in = Packets.send, PlainPackets.send_message, SshTransport.auth_publickey
+
+    def send_and_tell(self: Packets, payload: bytes) -> None:
+        told.append(payload[0])
+        send(self, payload)
+
+    def send_in_threads_and_tell(self: PlainPackets, message: Message) -> None:
+        told.append(message.asbytes()[0])
+        send_in_threads(self, message)
+
+    def log_in_and_tell(self: SshTransport, *words: Any) -> list[str]:
+        missing = log_in(self, *words)
+        told.append("we are in")
+        return missing
+
+    monkeypatch.setattr(Packets, "send", send_and_tell)
+    monkeypatch.setattr(PlainPackets, "send_message", send_in_threads_and_tell)
+    monkeypatch.setattr(SshTransport, "auth_publickey", log_in_and_tell)
+    assert run(provider, sshd.settings(), "echo hello\n")[0].exit_status == 0
+    login = told[told.index(MSG_SERVICE_REQUEST) : told.index("we are in")]
+    assert login == [MSG_SERVICE_REQUEST, MSG_USERAUTH_REQUEST, MSG_CHANNEL_OPEN, MSG_CHANNEL_REQUEST]
+    assert told.count(MSG_CHANNEL_OPEN) == 1
+
+
+def test_a_key_that_is_refused_along_with_its_command_leaves_the_next_one_its_turn(
+    provider: SshProvider, tmp_path: Path
+) -> None:
+    config = tmp_path / "config"
+    make_key(tmp_path / "wrong")
+    with Sshd(tmp_path / "server", log_level="DEBUG1") as server:
+        config.write_text(f"IdentityFile {tmp_path / 'wrong'}\nIdentityFile {server.client_key}\n")
+        settings = server.settings(private_key_file=None, ssh_config_file=str(config))
+        ending, heard = run(provider, settings, "echo hello\n")
+        assert (ending.exit_status, heard.stdout) == (0, b"hello\n")
+        assert "dispatch_protocol_error: type 90" in server.log()
+        assert server.log().count("Starting session: command") == 1
 
 
 def test_an_encrypted_key_needs_its_passphrase_and_a_wrong_one_costs_no_connection(

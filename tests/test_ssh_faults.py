@@ -2,6 +2,7 @@
 
 import os
 import random
+import select
 import signal
 import socket
 import struct
@@ -266,6 +267,15 @@ class Stub(paramiko.ServerInterface):
     def get_allowed_auths(self, username: str) -> str:
         return str(self.answers.get("methods", "password"))
 
+    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        """The first login is never decided; the others are, if all is quiet meanwhile."""
+        first, self.answers["first"] = self.answers.get("first", True), False
+        if first:
+            self.over.wait(10)
+        line = self.answers["line"]
+        self.answers["quiet"] = select.select([line], [], [], 0.2) == ([], [], [])
+        return paramiko.AUTH_SUCCESSFUL
+
     def check_auth_password(self, username: str, password: str) -> int:
         if self.answers.get("auth") == "hang":
             self.over.wait(10)
@@ -297,7 +307,9 @@ def stub(folder: Path, **answers: object) -> Iterator[tuple[int, Stub]]:
     transports = []
 
     def serve(line: socket.socket) -> None:
-        transport = paramiko.Transport(line)
+        server.answers["line"] = line
+        transport = answers.get("transport", paramiko.Transport)(line)  # type: ignore[operator]
+        transport.local_version = answers.get("version", transport.local_version)
         transports.append(transport)
         transport.add_server_key(key)
         transport.start_server(server=server)
@@ -333,6 +345,40 @@ def test_a_second_factor_is_told_and_no_password_is_given_to_it(
     assert told.code == "auth"
     assert f"it asks for more than a password: `{prompts[0][0].strip()}`" in told.reason
     assert "given" not in server.answers
+
+
+def test_a_host_that_only_calls_itself_openssh_is_asked_anew_one_thing_after_the_other(
+    provider: SshProvider, tmp_path: Path
+) -> None:
+    make_key(tmp_path / "key")
+    answers = {"methods": "publickey", "version": "SSH-2.0-OpenSSH_9.9", "exec": False}
+    login = {"password": None, "private_key_file": str(tmp_path / "key"), "auth_timeout_s": 1.5}
+    with stub(tmp_path, **answers) as (port, server), pytest.raises(NotStarted) as told:
+        run(provider, to(port, **login), "true\n")
+    assert (told.value.code, server.answers["quiet"]) == ("no-start", True)
+
+
+class Forgetful(paramiko.Transport):
+    """Never answers the first request for a channel."""
+
+    forgotten = False
+
+    def _parse_channel_open(self, message: paramiko.Message) -> None:
+        if self.forgotten:
+            super()._parse_channel_open(message)  # type: ignore[misc]  # not in its stubs
+        self.forgotten = self.channels_seen[0] = True  # what is for a channel that was there is ignored
+
+
+def test_a_channel_that_was_asked_for_too_early_is_asked_for_again(
+    provider: SshProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chargehand.ssh.transport.PATIENCE_S", 0.3)
+    make_key(tmp_path / "key")
+    answers = {"version": "SSH-2.0-OpenSSH_9.9", "exec": False, "first": False, "transport": Forgetful}
+    login = {"password": None, "private_key_file": str(tmp_path / "key"), "auth_timeout_s": 5.0}
+    with stub(tmp_path, methods="publickey", **answers) as (port, _), pytest.raises(NotStarted) as told:
+        run(provider, to(port, **login), "true\n")
+    assert told.value.code == "no-start"
 
 
 def test_a_channel_that_is_never_opened_ends_at_its_deadline(provider: SshProvider, tmp_path: Path) -> None:

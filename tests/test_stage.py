@@ -25,9 +25,9 @@ class Noting(ScriptedProvider):
         self.callers: list[bool] = []
         self.closed_in: list[bool] = []
 
-    def open(self, settings: ConnectionSettings, stop: Stop) -> Session:
+    def open(self, settings: ConnectionSettings, stop: Stop, script: RenderedScript | None = None) -> Session:
         self.callers.append(hub_here() is not None)
-        return super().open(settings, stop)
+        return super().open(settings, stop, script)
 
     def close(self) -> None:
         self.closed_in.append(hub_here() is not None)

@@ -3,11 +3,10 @@
 import json
 import sys
 import time
-from collections.abc import Callable
 from typing import NamedTuple
 
 SECONDS = []
-"""What each visit took, from connecting to its result."""
+"""What each visit took, from connecting to knowing its result."""
 
 
 class Task(NamedTuple):
@@ -24,8 +23,9 @@ class Task(NamedTuple):
     stdout: str | None
     stdout_bytes: int
 
-    def fits(self, status: int | None, stdout: str | bytes) -> bool:
-        """Whether a host did what was asked for."""
+    def fits(self, status: int | None, stdout: str | bytes, begun: float) -> bool:
+        """Whether a host did what was asked for; asked as soon as that is known of a visit begun then."""
+        SECONDS.append(time.perf_counter() - begun)
         if status != 0 or len(stdout) != self.stdout_bytes:
             return False
         if isinstance(stdout, bytes):
@@ -43,19 +43,6 @@ def read_known_hosts(task: Task) -> dict:
     """The public key of each host, as in its line of known_hosts: ``[ADDRESS]:PORT`` to type and base64."""
     with open(task.known_hosts) as stream:  # noqa: PTH123
         return {name: key for name, *key in map(str.split, stream)}
-
-
-def timed(visit: Callable) -> Callable:
-    """The same visit, adding to `SECONDS`."""
-
-    def timed_visit(host: str) -> bool | Exception:
-        begun = time.perf_counter()
-        try:
-            return visit(host)
-        finally:
-            SECONDS.append(time.perf_counter() - begun)
-
-    return timed_visit
 
 
 def tell(fits: list) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import time
 
 import asyncssh
-from task import SECONDS, read_task, tell
+from task import read_task, tell
 
 TASK = read_task()
 WAIT_S = 120
@@ -29,11 +29,9 @@ async def main() -> None:
             try:
                 async with asyncssh.connect(host, TASK.port, options=options) as connection:
                     result = await connection.run(TASK.command, input=TASK.script, encoding=None)
-                    return TASK.fits(result.exit_status, result.stdout)
+                    return TASK.fits(result.exit_status, result.stdout, begun)
             except Exception as error:  # noqa: BLE001 - whatever it is, this host failed
                 return error
-            finally:
-                SECONDS.append(time.perf_counter() - begun)
 
     tell(await asyncio.gather(*map(visit, TASK.hosts)))
 

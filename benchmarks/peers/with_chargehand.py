@@ -1,15 +1,20 @@
-"""Our provider without the command around it: open, run, settle, close, one host after the other."""
+"""Our provider without the command around it: open, run, settle, close, in a strand, host by host."""
 
-from task import read_task, tell, timed
+import time
+
+from task import read_task, tell
 
 from chargehand.connection import ConnectionSettings
 from chargehand.event import Stream
 from chargehand.provider import Stop
 from chargehand.script import RenderedScript
 from chargehand.ssh import SshProvider
+from chargehand.strand import Hub
 
 TASK = read_task()
 PROVIDER = SshProvider()
+HUB = Hub()
+RESULTS: list[bool] = []
 
 
 class Heard:
@@ -27,7 +32,6 @@ class Heard:
             self.stdout += chunk
 
 
-@timed
 def visit(host: str) -> bool:
     """Run the task on one host."""
     settings = ConnectionSettings(
@@ -39,16 +43,24 @@ def visit(host: str) -> bool:
         known_hosts_files=(TASK.known_hosts,),
         ssh_config_file="/dev/null",
     )
-    heard = Heard()
-    session = PROVIDER.open(settings, Stop())
+    script, heard = RenderedScript(content=(TASK.script or TASK.command).encode()), Heard()
+    begun = time.perf_counter()
+    session = PROVIDER.open(settings, Stop(), script)
     try:
-        script = RenderedScript(content=(TASK.script or TASK.command).encode())
         ending = session.run(script, heard, Stop())
+        fits = TASK.fits(ending.exit_status, bytes(heard.stdout), begun)
         session.settle()
     finally:
         session.close()
-    return TASK.fits(ending.exit_status, bytes(heard.stdout))
+    return fits
 
 
-tell([visit(host) for host in TASK.hosts])
-PROVIDER.close()
+def visit_all() -> None:
+    """Run the task on one host after the other."""
+    RESULTS.extend(visit(host) for host in TASK.hosts)
+    PROVIDER.close()
+
+
+HUB.spawn(visit_all)
+HUB.run()
+tell(RESULTS)

@@ -7,11 +7,12 @@ A script goes as the text of the command: over stdin Fabric sends it character b
 
 import base64
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import paramiko
 from fabric import Config, Connection
-from task import read_known_hosts, read_task, tell, timed
+from task import read_known_hosts, read_task, tell
 
 TASK = read_task()
 KEY = paramiko.Ed25519Key.from_private_key_file(TASK.key)
@@ -28,9 +29,9 @@ LOGIN = {
 HERE = threading.local()
 
 
-@timed
 def visit(host: str) -> bool | Exception:
     """Run the task on one host."""
+    begun = time.perf_counter()
     if not hasattr(HERE, "config"):
         HERE.config = Config(overrides={"load_ssh_configs": False})
     connection = Connection(
@@ -42,7 +43,7 @@ def visit(host: str) -> bool | Exception:
     connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
     try:
         result = connection.run(TASK.script or TASK.command, hide=True, warn=True, in_stream=False)
-        return TASK.fits(result.exited, result.stdout)
+        return TASK.fits(result.exited, result.stdout, begun)
     except Exception as error:  # noqa: BLE001 - whatever it is, this host failed
         return error
     finally:

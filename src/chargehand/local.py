@@ -34,7 +34,12 @@ class LocalProvider:
         self._lock = threading.Lock()
         self._leaving: list[subprocess.Popen[bytes]] = []
 
-    def open(self, settings: ConnectionSettings, stop: Stop) -> "LocalSession":  # noqa: ARG002 - nothing to wait for
+    def open(
+        self,
+        settings: ConnectionSettings,
+        stop: Stop,  # noqa: ARG002 - nothing to wait for
+        script: RenderedScript | None = None,  # noqa: ARG002 - nor to go ahead of
+    ) -> "LocalSession":
         """A session as the user who runs this process; `settings.user`, if given, must be that one.
 
         Raises:

@@ -146,8 +146,14 @@ class Provider(Protocol):
 
     strands: bool
 
-    def open(self, settings: ConnectionSettings, stop: Stop) -> Session:
+    def open(self, settings: ConnectionSettings, stop: Stop, script: RenderedScript | None = None) -> Session:
         """Reach one host.
+
+        Args:
+            settings: How.
+            stop: Pressed from other threads to give up.
+            script: What the session will be asked to run first, if that is known: what starts it may be on
+                its way before we are let in, but nothing of its content before `Session.run`.
 
         Raises:
             Unreachable: No session, within the deadlines of `settings`.

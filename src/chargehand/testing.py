@@ -131,7 +131,12 @@ class ScriptedProvider:
         del name
         return lambda: self
 
-    def open(self, settings: ConnectionSettings, stop: Stop) -> Session:
+    def open(
+        self,
+        settings: ConnectionSettings,
+        stop: Stop,
+        script: RenderedScript | None = None,  # noqa: ARG002 - nothing goes ahead of anything
+    ) -> Session:
         """Reach one host, or not."""
         address = settings.address
         act = self._acts.get(address, self._otherwise)

@@ -33,9 +33,9 @@ class RecordedProvider:
         self._provider = provider
         self._writer = writer
 
-    def open(self, settings: ConnectionSettings, stop: Stop) -> Session:
+    def open(self, settings: ConnectionSettings, stop: Stop, script: RenderedScript | None = None) -> Session:
         """Reach one host."""
-        return _RecordedSession(self._provider.open(settings, stop), self._writer)
+        return _RecordedSession(self._provider.open(settings, stop, script), self._writer)
 
     def close(self) -> None:
         """Let go of what sessions share."""

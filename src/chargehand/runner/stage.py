@@ -14,6 +14,7 @@ from typing import Final, Protocol, Self, runtime_checkable
 from chargehand.connection import ConnectionSettings
 from chargehand.provider import Provider, Session, Stop, find_provider
 from chargehand.runner.descriptors import affordable
+from chargehand.script import RenderedScript
 from chargehand.strand import Hub, hub_here
 
 KEPT: Final = 1000
@@ -135,9 +136,9 @@ class _Lent:
         self._of = of
         self.strands = of(True).strands
 
-    def open(self, settings: ConnectionSettings, stop: Stop) -> Session:
+    def open(self, settings: ConnectionSettings, stop: Stop, script: RenderedScript | None = None) -> Session:
         """See `Provider.open`."""
-        return self._of(hub_here() is not None).open(settings, stop)
+        return self._of(hub_here() is not None).open(settings, stop, script)
 
     def close(self) -> None:
         """Nothing: others use it after us."""

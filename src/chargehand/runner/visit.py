@@ -71,7 +71,7 @@ class Visit:
 
     def _make(self, provider: Provider) -> HostResult:
         try:
-            self._session = provider.open(self._turn.share.settings, self.stop)
+            self._session = provider.open(self._turn.share.settings, self.stop, self._script)
             if self._stopped() or self.held:
                 return self._result(never_started(self.stop.reason or self.held))
             return self._ended(self._session.run(self._script, self._watch, self.stop))

@@ -3,7 +3,6 @@
 import time
 from typing import Any, Final
 
-from paramiko.agent import AgentKey
 from paramiko.auth_handler import AuthHandler
 from paramiko.common import cMSG_SERVICE_REQUEST, cMSG_USERAUTH_REQUEST
 from paramiko.message import Message
@@ -20,16 +19,20 @@ _BY_KEY: Final = text("ssh-connection") + text("publickey") + b"\1"
 class Attempt(AuthHandler):
     """One attempt to log in.
 
-    OpenSSH gets the attempt along with the request for the service, which it always grants.
+    Args:
+        transport: The connection.
+        ahead: Whether the host gets the attempt along with the request for the service, which OpenSSH always
+            grants.
     """
 
     transport: Any  # an `SshTransport`
     private_key: Any
-    _ahead = False
+
+    def __init__(self, transport: Any, *, ahead: bool) -> None:  # noqa: ANN401 - an `SshTransport`
+        super().__init__(transport)
+        self._ahead = ahead
 
     def _request_auth(self) -> None:
-        # An agent may wait for a person to sign, and paramiko holds a lock here.
-        self._ahead = self.transport.takes_messages_ahead and not isinstance(self.private_key, AgentKey)
         self.transport.packetizer.send(_LOGIN_SERVICE)
         if self._ahead:
             self._show(Message(text(_SERVICE)))

@@ -1,6 +1,7 @@
 """Link: one authenticated SSH connection, made by Fabric over a Wire of ours."""
 
 import logging
+from collections.abc import Container
 from contextlib import ExitStack
 from dataclasses import field
 from functools import cache
@@ -16,6 +17,7 @@ from chargehand.ssh.route import Route
 from chargehand.ssh.transport import SshTransport
 from chargehand.ssh.trust import Trust
 from chargehand.ssh.wire import Wire
+from chargehand.start.conduct import Prepared
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +33,7 @@ class Link:
         connection: Fabric's; its transport is `transport`.
         transport: The protocol.
         wire: The bytes below it.
+        prepared: The start whose request went out with the login.
         below: What is let go of when it is closed: the connection itself, and what it goes through.
     """
 
@@ -38,6 +41,7 @@ class Link:
     connection: fabric.Connection
     transport: SshTransport
     wire: Wire
+    prepared: Prepared | None = None
     below: ExitStack = field(default_factory=ExitStack)
 
     @property
@@ -62,18 +66,38 @@ class Link:
         self.below.close()
 
 
-def shake_hands(route: Route, wire: Wire, trust: Trust, login: Login) -> Link:
+def shake_hands(
+    route: Route,
+    wire: Wire,
+    trust: Trust,
+    login: Login,
+    *,
+    prepared: Prepared | None,
+    plain: Container[str],
+) -> Link:
     """Exchange keys, check the host's, log in: in this order.
+
+    Args:
+        route: The way.
+        wire: The bytes below.
+        trust: Says whether the host's key is the right one.
+        login: Who we are.
+        prepared: What will be started first.
+        plain: Versions of hosts that are to get nothing ahead.
 
     Raises:
         Unreachable: One of them failed.
+        Unheard: The host, which is not known to be plain, seems to be.
         Throttled: The host hung up before the first of them.
     """
     made: list[SshTransport] = []
 
     def transport_factory(sock: Wire, **_: object) -> SshTransport:
         """The one place where the kind of transport is chosen."""
-        made.append(SshTransport(sock, title=route.title, host_key_algorithms=trust.algorithms))
+        algorithms = trust.algorithms
+        made.append(SshTransport(sock, title=route.title, host_key_algorithms=algorithms, plain=plain))
+        if prepared is not None:
+            made[-1].expect(prepared.protocol.request, pty=prepared.protocol.pty)
         return made[-1]
 
     timeout_s = route.settings.banner_timeout_s
@@ -94,7 +118,7 @@ def shake_hands(route: Route, wire: Wire, trust: Trust, login: Login) -> Link:
         log.debug("%s: no session", route.title, exc_info=error)
         _hang_up(transport, wire)
         raise failure from None
-    return Link(route.title, connection, made[0], wire)
+    return Link(route.title, connection, made[0], wire, prepared)
 
 
 class _Connection(fabric.Connection):  # type: ignore[misc]  # Fabric has no types

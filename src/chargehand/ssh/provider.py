@@ -11,6 +11,7 @@ from pathlib import Path
 
 from chargehand.connection import ConnectionSettings
 from chargehand.provider import Stop, Unreachable
+from chargehand.script import RenderedScript
 from chargehand.ssh.bastion import Bastions
 from chargehand.ssh.config import SshConfig
 from chargehand.ssh.dial import ProxyCommand, connect
@@ -24,8 +25,10 @@ from chargehand.ssh.link import Link, shake_hands
 from chargehand.ssh.login import Login, compose
 from chargehand.ssh.route import Route, find, hop_settings
 from chargehand.ssh.session import SshSession
+from chargehand.ssh.transport import Unheard
 from chargehand.ssh.trust import Trust
 from chargehand.ssh.wire import Wire
+from chargehand.start.conduct import prepare
 from chargehand.strand import HUBS
 
 TRIES = 4
@@ -52,6 +55,7 @@ class SshProvider:
         self._known: dict[tuple[Path, ...], KnownHosts] = {}
         self._config = SshConfig()
         self._keys = KeyRing()
+        self._plain: set[str] = set()
         self._gate = Gate()
         self._idle = IdleLinks()
         self._bastions = Bastions(lambda settings: self._reach(settings, Interrupt(Stop())))
@@ -65,7 +69,9 @@ class SshProvider:
     def keeps(self, most: int) -> None:
         self._idle.most = most
 
-    def open(self, settings: ConnectionSettings, stop: Stop) -> SshSession:
+    def open(
+        self, settings: ConnectionSettings, stop: Stop, script: RenderedScript | None = None
+    ) -> SshSession:
         """Reach one host; see `chargehand.provider.Provider`.
 
         Raises:
@@ -76,7 +82,7 @@ class SshProvider:
         reach = partial(self._reach, settings, interrupt)
         if link := self._idle.take(settings):
             return SshSession(link, settings, self._idle, again=reach)
-        return SshSession(reach(), settings, self._idle)
+        return SshSession(reach(script), settings, self._idle)
 
     def close(self) -> None:
         """Let go of what sessions share."""
@@ -84,15 +90,17 @@ class SshProvider:
         self._bastions.close()
         self._keys.close()
 
-    def _reach(self, settings: ConnectionSettings, interrupt: Interrupt) -> Link:
+    def _reach(
+        self, settings: ConnectionSettings, interrupt: Interrupt, script: RenderedScript | None = None
+    ) -> Link:
         """A new connection, to a host or to a jump host."""
         interrupt.check()
         try:
-            return self._try(settings, interrupt)
+            return self._try(settings, interrupt, script)
         except (OSError, RuntimeError) as error:
             raise ours(error, settings.address) from error
 
-    def _try(self, settings: ConnectionSettings, interrupt: Interrupt) -> Link:
+    def _try(self, settings: ConnectionSettings, interrupt: Interrupt, script: RenderedScript | None) -> Link:
         """As often as a host that is busy with others may need."""
         route = find(settings, self._config)
         # Before the first packet: a key that cannot be used costs no connection.
@@ -102,17 +110,22 @@ class SshProvider:
             if attempt:
                 interrupt.wait(self._jitter.uniform(0.5, 2.0**attempt))
             try:
-                return self._attempt(route, trust, login, interrupt)
+                return self._attempt(route, trust, login, interrupt, script)
             except Throttled:
                 continue
+            except Unheard as silence:
+                self._plain.add(silence.version)
         words = f"{route.title}: it hung up before its version line, {TRIES} times: too many connect at once"
         raise Unreachable("throttled", words, again=True)
 
-    def _attempt(self, route: Route, trust: Trust, login: Login, interrupt: Interrupt) -> Link:
+    def _attempt(
+        self, route: Route, trust: Trust, login: Login, interrupt: Interrupt, script: RenderedScript | None
+    ) -> Link:
+        prepared = prepare(script, route.settings, route.user) if script else None
         with ExitStack() as passing, ExitStack() as below:
             wire = self._wire(route, interrupt, passing, below)
             with interrupt.calling(wire.close):
-                link = shake_hands(route, wire, trust, login)
+                link = shake_hands(route, wire, trust, login, prepared=prepared, plain=self._plain)
                 below.callback(link.hang_up)
             return dataclasses.replace(link, below=below.pop_all())
 

@@ -33,7 +33,7 @@ class SshSession:
         self._settings = settings
         self._idle = idle
         self._again = again
-        self._conduct = Conduct(self.start, settings, user=link.connection.user)
+        self._conduct = Conduct(self.start, settings, user=link.connection.user, prepared=link.prepared)
 
     def run(self, script: RenderedScript, watcher: Watcher, stop: Stop) -> Ending:
         """Run a script at most once, to its end."""

@@ -12,22 +12,24 @@ import logging
 import os
 import struct
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import paramiko
+from paramiko.agent import AgentKey
 from paramiko.auth_handler import AuthHandler
 from paramiko.common import (
     MSG_CHANNEL_FAILURE,
     MSG_NEWKEYS,
+    MSG_UNIMPLEMENTED,
     cMSG_CHANNEL_OPEN,
     cMSG_GLOBAL_REQUEST,
     cMSG_KEXINIT,
     cMSG_NEWKEYS,
 )
 from paramiko.message import Message
-from paramiko.ssh_exception import SSHException
+from paramiko.ssh_exception import AuthenticationException, SSHException
 
 from chargehand.ssh.agreement import (
     AGREEMENTS,
@@ -50,6 +52,9 @@ from chargehand.strand import Signal, begin, hub_here
 log = logging.getLogger(__name__)
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # else its errors go to stderr
 
+PATIENCE_S: Final = 10.0
+"""How long a host may say nothing to what came ahead; then it is taken for one that does not bear that."""
+
 _TAG_BYTES = 16  # of AES-GCM (RFC 5647 section 5)
 _THREE = struct.Struct(">III")
 _KEEPALIVE = cMSG_GLOBAL_REQUEST + text("keepalive@openssh.com") + b"\1"
@@ -59,8 +64,44 @@ _C = TypeVar("_C", bound=_AnyChannel)
 _OTHER_CIPHERS = ("aes128-ctr", "aes192-ctr", "aes256-ctr")
 
 
+class Unheard(SSHException):
+    """A host said nothing to what it got ahead of its own answers.
+
+    Attributes:
+        version: What it calls itself.
+    """
+
+    def __init__(self, version: str) -> None:
+        super().__init__(f"{version} does not answer what comes ahead")
+        self.version = version
+
+
+class _Asked(NamedTuple):
+    """A command that was asked for.
+
+    Attributes:
+        line: The command.
+        pty: Whether with a terminal.
+        channel: Runs it, once the host has opened it.
+        answer: Set when the host has opened the channel, or does not.
+        whole: Whether the command went out with the request for the channel.
+    """
+
+    line: str
+    pty: bool
+    channel: paramiko.Channel | StrandCommand
+    answer: Signal
+    whole: bool
+
+
 class SshTransport(paramiko.Transport):
     """One SSH connection's protocol.
+
+    Args:
+        wire: The bytes below.
+        title: The host, for people.
+        host_key_algorithms: To offer, in this order.
+        plain: Versions of hosts that are to get nothing ahead.
 
     Attributes:
         farewell: What the host said when it disconnected.
@@ -76,9 +117,12 @@ class SshTransport(paramiko.Transport):
     agreed_on_strict_kex: bool
     packetizer: Packets | PlainPackets
     _expected_packet: tuple[int, ...]
+    _handler_table: dict[int, Callable[[Message], object]]
     _kex_info = paramiko.Transport._kex_info | EXCHANGES  # type: ignore[attr-defined]  # noqa: SLF001 - its table
 
-    def __init__(self, wire: Wire, *, title: str, host_key_algorithms: Sequence[str]) -> None:
+    def __init__(
+        self, wire: Wire, *, title: str, host_key_algorithms: Sequence[str], plain: Container[str] = ()
+    ) -> None:
         self._in_strands = hub_here() is not None
         self._tells = log.isEnabledFor(logging.DEBUG)
         self._commands: dict[int, StrandCommand] = {}
@@ -94,6 +138,11 @@ class SshTransport(paramiko.Transport):
         self._begun = False
         self._secret = b""
         self._over = Signal()
+        self._plain = plain
+        self._expected: tuple[str, bool] | None = None
+        self._early: _Asked | None = None
+        self._bearable = 0
+        self._handler_table[MSG_UNIMPLEMENTED] = self._parse_unimplemented
         self.clear_to_send = Signal()
 
     @property
@@ -150,7 +199,11 @@ class SshTransport(paramiko.Transport):
 
     def auth_publickey(self, username: str, key: paramiko.PKey, event: object = None) -> list[str]:  # noqa: ARG002 - nobody gives one
         """Show a key; the methods that must follow, none when that was all."""
-        return self._log_in(lambda handler, answer: handler.auth_publickey(username, key, answer))
+        # An agent may wait for a person to sign, and paramiko holds a lock then.
+        ahead = self.takes_messages_ahead and not isinstance(key, AgentKey)
+        return self._log_in(
+            lambda handler, answer: handler.auth_publickey(username, key, answer), ahead=ahead
+        )
 
     def auth_password(
         self,
@@ -166,7 +219,22 @@ class SshTransport(paramiko.Transport):
         """Let `handler` answer what the host asks; the methods that must follow, none when that was all."""
         return self._log_in(lambda auth, answer: auth.auth_interactive(username, handler, answer, submethods))
 
-    def open_command(self, request: str, *, pty: bool, timeout_s: float) -> Command:
+    def expect(self, line: str, *, pty: bool) -> None:
+        """Say which command will be asked for first, so that it may go out with the login."""
+        self._expected = line, pty
+
+    def _start_expected(self) -> None:
+        """Ask for the command that is expected, ahead of all answers.
+
+        OpenSSH looks at it when the login succeeded. If not it says of each message that it knows no such
+        thing, and listens to the next login.
+        """
+        if self._expected is not None:
+            (line, pty), self._expected = self._expected, None
+            self._bearable = 2 + pty
+            self._early = self._ask_command(line, pty=pty)
+
+    def open_command(self, line: str, *, pty: bool, timeout_s: float) -> Command:
         """Open a channel and ask for a command on it.
 
         OpenSSH is asked at once, without waiting for the channel, which on a new connection is its number 0.
@@ -175,14 +243,17 @@ class SshTransport(paramiko.Transport):
             SSHException: The connection broke, or there was no answer in time.
             ChannelException: The host opens no channel.
         """
-        ahead = self.takes_messages_ahead and not self.channels_seen
-        make = self._command if self._in_strands else self._orderly
-        channel, answer = self._ask("session", b"", make)
-        if ahead:
-            self._start_command(channel, request, pty=pty)
-        self._await_channel(channel, answer, timeout_s)
-        if not ahead:
-            self._start_command(channel, request, pty=pty)
+        asked, self._early = self._early, None
+        if (
+            asked is None
+            or (asked.line, asked.pty) != (line, pty)
+            or not asked.answer.wait(min(PATIENCE_S, timeout_s))
+        ):
+            asked = self._ask_command(line, pty=pty)
+        channel = asked.channel
+        self._await_channel(channel, asked.answer, timeout_s)
+        if not asked.whole:
+            self._start_command(channel, line, pty=pty)
         return channel if isinstance(channel, StrandCommand) else ThreadCommand(channel)
 
     def open_orderly(
@@ -200,7 +271,8 @@ class SshTransport(paramiko.Transport):
     @property
     def takes_messages_ahead(self) -> bool:
         """Whether the host is known to bear what it could only expect after an answer of its own."""
-        return self.remote_version.startswith("SSH-2.0-OpenSSH_")
+        version = self.remote_version
+        return version.startswith("SSH-2.0-OpenSSH_") and version not in self._plain
 
     def start(self) -> None:
         """Begin to read, beside the caller."""
@@ -216,13 +288,54 @@ class SshTransport(paramiko.Transport):
         """Whether the connection is read."""
         return self._begun and not self._over.is_set()
 
-    def _log_in(self, ask: Callable[[AuthHandler, threading.Event], object]) -> list[str]:
+    def _log_in(
+        self, ask: Callable[[AuthHandler, threading.Event], object], *, ahead: bool = False
+    ) -> list[str]:
         if not (self.is_active() and self.initial_kex_done):
             raise SSHException("No existing session")
-        handler, answer = Attempt(self), Answer(self.auth_timeout)
+        if ahead:
+            self.auth_timeout = min(PATIENCE_S, self.auth_timeout / 3)
+        handler, answer = Attempt(self, ahead=ahead), Answer(self.auth_timeout)
         self.auth_handler = handler
         ask(handler, answer)
-        return handler.wait_for_response(answer)
+        if ahead:
+            self._start_expected()
+        try:
+            missing = handler.wait_for_response(answer)
+        except (SSHException, EOFError) as error:
+            if handler.is_authenticated():  # it hung up since, for what came after: whoever uses that is told
+                self.saved_exception = None if isinstance(error, AuthenticationException) else error
+                return []
+            self._withdraw()
+            if ahead and self.is_active() and not answer.is_set():
+                raise Unheard(self.remote_version) from error
+            raise
+        if missing:
+            self._withdraw()
+        return missing
+
+    def _withdraw(self) -> None:
+        """Forget the command that went ahead of a login that failed, or that is not all."""
+        early, self._early = self._early, None
+        if early is not None:
+            number = early.channel.chanid
+            self._unlink_channel(number)
+            del self.channel_events[number], self.channels_seen[number]
+
+    def _parse_unimplemented(self, _message: Message) -> None:
+        """Bear it of what went ahead, once for each message."""
+        self._bearable -= 1
+        if self._bearable < 0:
+            raise SSHException("the host does not know a message that every host must know")
+
+    def _ask_command(self, line: str, *, pty: bool) -> _Asked:
+        """Ask for a channel, and where that can be done at once for a command on it."""
+        whole = self.takes_messages_ahead and not self.channels_seen
+        make = self._command if self._in_strands else self._orderly
+        channel, answer = self._ask("session", b"", make)
+        if whole:
+            self._start_command(channel, line, pty=pty)
+        return _Asked(line, pty, channel, answer, whole)
 
     def _start_command(self, channel: _AnyChannel, line: str, *, pty: bool) -> None:
         """Ask for a command, and a terminal first, without waiting: a refusal closes the channel."""

@@ -11,6 +11,7 @@ from typing import Final
 
 from chargehand.connection import ConnectionSettings
 from chargehand.failpoint import reach
+from chargehand.frozen import frozen
 from chargehand.provider import Ending, NotStarted, Stop, Watcher
 from chargehand.script import RenderedScript
 from chargehand.start.become import needs_terminal
@@ -30,13 +31,36 @@ SETTLE_S: Final = 5.0
 _PIECE: Final = 65536
 
 
+@frozen(kw_only=False)
+class Prepared:
+    """A start whose request may be on its way already; nothing of the script is.
+
+    Attributes:
+        script: What is to be run.
+        protocol: The conversation that starts it.
+    """
+
+    script: RenderedScript
+    protocol: StartProtocol
+
+
+def prepare(script: RenderedScript, settings: ConnectionSettings, user: str | None) -> Prepared:
+    """The start of a script; one that is to run as the `user` who is logged in takes no switch."""
+    switched = script
+    if script.become is not None and script.become.user == user:
+        switched = replace(script, become=None)
+    pty = needs_terminal(switched.become)
+    return Prepared(script, StartProtocol(switched, folders=settings.work_folders, pty=pty))
+
+
 class Conduct:
     """Runs a script over channels of one connection; `run`, `settle`, `close` are those of a session.
 
     Args:
         opener: Opens a channel and starts a request on it.
         settings: How the host is reached.
-        user: Who is logged in; a script that is to run as that user takes no switch.
+        user: Who is logged in.
+        prepared: The first start, if its request went ahead.
         clock: Seconds that never go back.
     """
 
@@ -46,11 +70,13 @@ class Conduct:
         settings: ConnectionSettings,
         *,
         user: str | None = None,
+        prepared: Prepared | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._open = opener
         self._settings = settings
         self._user = user
+        self._prepared = prepared
         self._clock = clock
         self._channel: Channel | None = None
         self._protocol: StartProtocol | None = None
@@ -58,17 +84,18 @@ class Conduct:
     def run(self, script: RenderedScript, watcher: Watcher, stop: Stop) -> Ending:
         """Run a script at most once; see `Session.run`."""
         stop.listen(self._wake)
-        if script.become is not None and script.become.user == self._user:
-            script = replace(script, become=None)
-        pty = needs_terminal(script.become)
+        prepared, self._prepared = self._prepared, None
+        if prepared is None or prepared.script is not script:
+            prepared = prepare(script, self._settings, self._user)
         try:
-            return self._attempt(script, watcher, stop, pty=pty)
+            return self._attempt(prepared.protocol, script, watcher, stop)
         except NotStarted as failure:
             self.close()
-            if failure.code != "become-tty" or pty:
+            if failure.code != "become-tty" or prepared.protocol.pty:
                 raise
         try:
-            return self._attempt(script, watcher, stop, pty=True)
+            protocol = StartProtocol(script, folders=self._settings.work_folders, pty=True)
+            return self._attempt(protocol, script, watcher, stop)
         except NotStarted:
             self.close()
             raise
@@ -100,16 +127,18 @@ class Conduct:
         if channel is not None:
             channel.close()
 
-    def _attempt(self, script: RenderedScript, watcher: Watcher, stop: Stop, *, pty: bool) -> Ending:
+    def _attempt(
+        self, protocol: StartProtocol, script: RenderedScript, watcher: Watcher, stop: Stop
+    ) -> Ending:
         if stop.reason:
             raise NotStarted(stop.reason, "stopped before the script was sent")
-        self._protocol = StartProtocol(script, folders=self._settings.work_folders, pty=pty)
+        self._protocol = protocol
         asked_at = self._clock()
         try:
-            self._channel = self._open(self._protocol.request, pty=pty)
+            self._channel = self._open(protocol.request, pty=protocol.pty)
         except ConnectionLost as lost:
             raise NotStarted(lost.code, lost.reason) from lost
-        course = _Course(self._channel, self._protocol, script, watcher, stop, self._clock)
+        course = _Course(self._channel, protocol, script, watcher, stop, self._clock)
         return course.follow(asked_at + self._settings.start_timeout_s)
 
     def _wake(self) -> None:
