@@ -97,8 +97,8 @@ def test_a_message_is_read_as_paramiko_reads_it(content: bytes, wanted: list[str
 
 
 @tried(200)
-@given(some.one_of(some.text(max_size=50), some.binary(max_size=50)), some.integers(1, 1 << 300))
-def test_strings_and_numbers_are_put_together_as_paramiko_does(value: str | bytes, number: int) -> None:
+@given(some.binary(max_size=50), some.integers(1, 1 << 300))
+def test_strings_and_numbers_are_put_together_as_paramiko_does(value: bytes, number: int) -> None:
     assert text(value) + mpint(number) == Message().add_string(value).add_mpint(number).asbytes()
 
 
@@ -185,9 +185,9 @@ def test_taking_output_gives_the_host_room_again_when_it_is_worth_a_message() ->
 
 def test_a_question_of_the_hosts_about_the_channel_is_answered_and_its_close_returned_once() -> None:
     command, sent = opened()
-    command.hear(MSG_CHANNEL_REQUEST, text("exit-status") + b"\0" + struct.pack(">I", 0))
+    command.hear(MSG_CHANNEL_REQUEST, text(b"exit-status") + b"\0" + struct.pack(">I", 0))
     assert sent.payloads == []
-    command.hear(MSG_CHANNEL_REQUEST, text("keepalive@openssh.com") + b"\1")
+    command.hear(MSG_CHANNEL_REQUEST, text(b"keepalive@openssh.com") + b"\1")
     command.hear(MSG_CHANNEL_CLOSE, b"")
     command.close()
     assert [payload[0] for payload in sent.payloads] == [100, 97]

@@ -331,6 +331,12 @@ def hub_here() -> Hub | None:
     return current.hub if isinstance(current, Strand) else None
 
 
+def strand_here() -> Strand:
+    """The strand that calls this; for those who know that one does."""
+    current: Strand = getcurrent()  # type: ignore[assignment]  # they know
+    return current
+
+
 def begin(work: Callable[[], object], name: str) -> None:
     """Do `work`, which serves others, beside the caller: in a strand if the caller is one, else a thread."""
     if hub := hub_here():

@@ -11,9 +11,9 @@ from paramiko.util import asbytes
 from chargehand.ssh.message import text
 from chargehand.strand import Signal
 
-_SERVICE: Final = "ssh-userauth"
+_SERVICE: Final = b"ssh-userauth"
 _LOGIN_SERVICE: Final = cMSG_SERVICE_REQUEST + text(_SERVICE)
-_BY_KEY: Final = text("ssh-connection") + text("publickey") + b"\1"
+_BY_KEY: Final = text(b"ssh-connection") + text(b"publickey") + b"\1"
 
 
 class Attempt(AuthHandler):
@@ -46,12 +46,12 @@ class Attempt(AuthHandler):
         if self.auth_method != "publickey":
             super()._parse_service_accept(granted)  # type: ignore[misc]  # not in its stubs
             return
-        if granted.get_text() != _SERVICE:
+        if granted.get_string() != _SERVICE:
             return
         kind, blob = self._get_key_type_and_bits(self.private_key)  # type: ignore[attr-defined]  # not in its stubs
         algorithm = self._finalize_pubkey_algorithm(kind)  # type: ignore[attr-defined]  # not in its stubs
-        asked = cMSG_USERAUTH_REQUEST + text(self.username or "") + _BY_KEY
-        asked += text(algorithm) + text(_plain(blob))
+        asked = cMSG_USERAUTH_REQUEST + text((self.username or "").encode()) + _BY_KEY
+        asked += text(algorithm.encode()) + text(_plain(blob))
         signed = self.private_key.sign_ssh_data(text(self.transport.session_id or b"") + asked, algorithm)
         self.transport.packetizer.send(asked + text(_plain(signed)))
 

@@ -35,14 +35,14 @@ _STDERR: Final = 1
 
 # Terminal modes (RFC 4254 section 8): what we send is not echoed, and lines end as the program ended them.
 _MODES: Final = b"\x35\0\0\0\0" + b"\x48\0\0\0\0" + b"\0"
-_TERMINAL: Final = text("dumb") + struct.pack(">IIII", 80, 24, 0, 0) + text(_MODES)
+_TERMINAL: Final = text(b"dumb") + struct.pack(">IIII", 80, 24, 0, 0) + text(_MODES)
 
 
 def requests(number: int, line: str, *, pty: bool) -> Iterator[bytes]:
     """What asks for a command on a channel of the host's, and for a terminal before it."""
     if pty:
-        yield cMSG_CHANNEL_REQUEST + NUMBER.pack(number) + text("pty-req") + b"\1" + _TERMINAL
-    yield cMSG_CHANNEL_REQUEST + NUMBER.pack(number) + text("exec") + b"\1" + text(line)
+        yield cMSG_CHANNEL_REQUEST + NUMBER.pack(number) + text(b"pty-req") + b"\1" + _TERMINAL
+    yield cMSG_CHANNEL_REQUEST + NUMBER.pack(number) + text(b"exec") + b"\1" + text(line.encode())
 
 
 class Stir(Signal):

@@ -36,8 +36,8 @@ class CurveExchange(KexCurve25519):
         secret = int.from_bytes(shared)
         transport = self.transport
         known = (
-            transport.local_version,
-            transport.remote_version,
+            transport.local_version.encode(),
+            transport.remote_version.encode(),
             transport.local_kex_init,
             transport.remote_kex_init,
             host_key,

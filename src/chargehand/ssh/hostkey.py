@@ -84,12 +84,19 @@ class Entry:
     Attributes:
         marker: ``@revoked``, ``@cert-authority`` or empty.
         key: The key of the line.
-        place: File and line.
+        file: Where it stands.
+        number: In which line.
     """
 
     marker: str
     key: HostKey
-    place: str
+    file: Path
+    number: int
+
+    @property
+    def place(self) -> str:
+        """File and line."""
+        return f"{self.file}:{self.number}"
 
 
 class _Lines:
@@ -118,7 +125,7 @@ class _Lines:
         if names.startswith("|1|"):
             salt, digest = (base64.b64decode(part) for part in names.split("|")[2:4])
             self._hashed.append((salt, digest, entry))
-        elif set(names) & set("*?!"):
+        elif "*" in names or "?" in names or "!" in names:
             self._patterns.append((words, entry))
         else:
             for word in words:
@@ -242,12 +249,11 @@ def _read(file: Path) -> Iterator[tuple[str, Entry]]:
         if not words or words[0].startswith("#"):
             continue
         marker = words.pop(0) if words[0].startswith("@") else ""
-        place = f"{file}:{number}"
         try:
             names, _, key = words[:3]
-            yield names, Entry(marker, HostKey(base64.b64decode(key, validate=True)), place)
-        except (ValueError, binascii.Error):
-            log.warning("%s: not a line of known_hosts, passed over", place)
+            yield names, Entry(marker, HostKey(binascii.a2b_base64(key, strict_mode=True)), file, number)
+        except ValueError:  # binascii's errors are such
+            log.warning("%s:%d: not a line of known_hosts, passed over", file, number)
 
 
 def _patterns_match(words: Sequence[str], name: str) -> bool:

@@ -11,7 +11,7 @@ import paramiko
 from paramiko.ssh_exception import SSHException
 
 from chargehand.ssh.command import Room
-from chargehand.strand import HUBS, Hub, Mutex, Signal, hub_here
+from chargehand.strand import HUBS, Hub, Mutex, Signal, Strand, hub_here, strand_here
 
 _BEGUN = (errno.EAGAIN, errno.EINPROGRESS)
 _ENDINGS = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR if HUBS else 0
@@ -95,7 +95,7 @@ class StrandLine:
         self._socket = connection
         self._hub = hub
         self._patience_s: float | None = None
-        self._changed = Signal()
+        self._sleeper: tuple[Strand, int] | None = None
         self._waiting: list[bytes] = []
         self._broken: OSError | None = None
         self._watched = False
@@ -149,7 +149,7 @@ class StrandLine:
     def shut(self) -> None:
         """See `Line.shut`; what was sent before goes out when it is closed."""
         self._shut = True
-        self._changed.set()
+        self._wake()
 
     def close(self) -> None:
         """See `Line.close`."""
@@ -164,14 +164,23 @@ class StrandLine:
         if not self._watched:  # a socket that never tried to connect would always be ready
             self._watched = True
             self._hub.watch(self._socket.fileno(), self._change)
-        changed = self._changed.wait(self._patience_s)
-        self._changed.clear()
+        strand = strand_here()
+        self._sleeper = strand, strand.waits
+        # What another thread shut since we looked sees our entry, or we see that.
+        changed = self._shut or strand.pause(self._patience_s)
+        self._sleeper = None
         return changed
+
+    def _wake(self) -> None:
+        """Let it go on who waits for a change; called from any thread."""
+        if sleeper := self._sleeper:
+            strand, wait = sleeper
+            strand.wake(wait)
 
     def _change(self, events: int) -> None:
         self._drained = False
         self._ends = self._ends or bool(events & _ENDINGS)
-        self._changed.set()
+        self._wake()
         if self._waiting:
             self._flush()
 
@@ -188,7 +197,7 @@ class StrandLine:
             sent = 0
         except OSError as error:
             self._broken = error
-            self._changed.set()
+            self._wake()
             return
         if sent < len(chunk):
             self._waiting.append(chunk[sent:])

@@ -10,10 +10,9 @@ NUMBER: Final = struct.Struct(">I")
 _PADDED: Final = 1 << 20
 
 
-def text(value: bytes | str) -> bytes:
+def text(value: bytes) -> bytes:
     """A `string`: its length, then its bytes."""
-    plain = value.encode() if isinstance(value, str) else value
-    return NUMBER.pack(len(plain)) + plain
+    return NUMBER.pack(len(value)) + value
 
 
 def mpint(number: int) -> bytes:
@@ -61,7 +60,11 @@ class Received(Message):
     def get_int(self) -> int:
         """The next number of four bytes."""
         number: int
-        (number,) = NUMBER.unpack(self.get_bytes(4))
+        try:
+            (number,) = NUMBER.unpack_from(self._content, self._at)
+        except struct.error:
+            return int.from_bytes(self.get_bytes(4))
+        self._at += NUMBER.size
         return number
 
     def get_binary(self) -> bytes:

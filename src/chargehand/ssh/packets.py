@@ -141,8 +141,9 @@ class Packets(PlainPackets):
         if seal is None:
             super().send_message(Message(payload))
             return
-        padding = 3 + seal.block_bytes - (len(payload) + 8 - seal.unsealed_bytes) % seal.block_bytes
-        length = NUMBER.pack(1 + len(payload) + padding)
+        size = len(payload)
+        padding = 3 + seal.block_bytes - (size + 8 - seal.unsealed_bytes) % seal.block_bytes
+        length = NUMBER.pack(1 + size + padding)
         sealed = length + seal.close(b"%c%b%b" % (padding, payload, bytes(padding)), length)
         number = self._Packetizer__sequence_number_out = self._Packetizer__sequence_number_out + 1 & _NUMBERS
         if not number:
@@ -153,9 +154,10 @@ class Packets(PlainPackets):
             sent = 0
         except OSError:
             raise EOFError from None
-        if sent < len(sealed):
+        size = len(sealed)
+        if sent < size:
             self.write_all(sealed[sent:])
-        self._Packetizer__sent_bytes += len(sealed)
+        self._Packetizer__sent_bytes += size
         self._Packetizer__sent_packets += 1
         if (
             self._Packetizer__sent_bytes >= self.REKEY_BYTES
@@ -191,13 +193,19 @@ class Packets(PlainPackets):
         if self._Packetizer__remainder:  # of what paramiko read with the host's version
             wire.give_back(self._Packetizer__remainder)
             self._Packetizer__remainder = b""
-        while not (whole := wire.take_packet(seal.tag_bytes)):
-            if (size := wire.peek()) is not None:
-                self._check_size(size, seal)
+        while True:
+            ahead, start = wire.ahead, wire.at
+            body = start + NUMBER.size
+            if body <= len(ahead):
+                (size,) = NUMBER.unpack_from(ahead, start)
+                if not 0 < size <= MAX_PACKET_BYTES or (size + 4 - seal.unsealed_bytes) % seal.block_bytes:
+                    raise SSHException("Invalid packet blocking")
+                end = body + size + seal.tag_bytes
+                if end <= len(ahead):
+                    break
             self._fill()
-        size = len(whole) - 4 - seal.tag_bytes
-        self._check_size(size, seal)
-        packet = seal.open(whole[4:], whole[:4])
+        wire.at = end
+        packet = seal.open(ahead[body:end], ahead[start:body])
         number = self._Packetizer__sequence_number_in
         following = self._Packetizer__sequence_number_in = number + 1 & _NUMBERS
         if not following:
@@ -221,16 +229,12 @@ class Packets(PlainPackets):
         except TimeoutError:
             if self._Packetizer__closed:
                 raise EOFError from None
-            if self._Packetizer__need_rekey and not self._wire.peek():
+            if self._Packetizer__need_rekey and len(self._wire.ahead) - self._wire.at < NUMBER.size:
                 raise NeedRekeyException from None
         except OSError:
             if self._Packetizer__closed:
                 raise EOFError from None
             raise
-
-    def _check_size(self, size: int, seal: _Seal | _Plain) -> None:
-        if not 0 < size <= MAX_PACKET_BYTES or (size + 4 - seal.unsealed_bytes) % seal.block_bytes:
-            raise SSHException("Invalid packet blocking")
 
     def _check_overflow(self) -> None:
         """A sequence number that comes again before the first keys is no accident."""

@@ -57,7 +57,7 @@ PATIENCE_S: Final = 10.0
 
 _TAG_BYTES = 16  # of AES-GCM (RFC 5647 section 5)
 _THREE = struct.Struct(">III")
-_KEEPALIVE = cMSG_GLOBAL_REQUEST + text("keepalive@openssh.com") + b"\1"
+_KEEPALIVE = cMSG_GLOBAL_REQUEST + text(b"keepalive@openssh.com") + b"\1"
 _Handler = Callable[[str, str, list[tuple[str, bool]]], list[str]]
 _AnyChannel = paramiko.Channel | StrandCommand
 _C = TypeVar("_C", bound=_AnyChannel)
@@ -94,6 +94,20 @@ class _Asked(NamedTuple):
     whole: bool
 
 
+class _Channels(dict[int, _AnyChannel]):
+    """Channels by our number; paramiko's own locks, and looks whether anybody still knows of them."""
+
+    put = dict.__setitem__
+
+    def delete(self, number: int) -> None:
+        """Forget one, if it is there."""
+        self.pop(number, None)
+
+    def values(self) -> list[_AnyChannel]:  # type: ignore[override]  # as paramiko's
+        """All, while some of them go."""
+        return list(super().values())
+
+
 class SshTransport(paramiko.Transport):
     """One SSH connection's protocol.
 
@@ -125,10 +139,11 @@ class SshTransport(paramiko.Transport):
     ) -> None:
         self._in_strands = hub_here() is not None
         self._tells = log.isEnabledFor(logging.DEBUG)
-        self._commands: dict[int, StrandCommand] = {}
         self._postponed: list[bytes] = []
         layer = partial(Packets, take=self._take) if self._in_strands else PlainPackets
         super().__init__(wire, packetizer_class=layer)  # type: ignore[arg-type]  # what it uses of a socket
+        if self._in_strands:
+            self._channels = _Channels()
         self.name = f"chargehand-ssh {title}"
         self.farewell = ""
         self.host_key_blob = b""
@@ -172,15 +187,15 @@ class SshTransport(paramiko.Transport):
         """Take a message of a command's channel; False when it is for paramiko."""
         if kind > MSG_CHANNEL_FAILURE or len(body) < NUMBER.size or self._expected_packet:
             return False
-        command = self._commands.get(NUMBER.unpack_from(body)[0])
-        if command is None:
+        command = self._channels.get(NUMBER.unpack_from(body)[0])
+        if type(command) is not StrandCommand:
             return False
         command.hear(kind, body[NUMBER.size :])
         return True
 
-    def _unlink_channel(self, chanid: int) -> None:
-        super()._unlink_channel(chanid)  # type: ignore[misc]  # not in its stubs
-        self._commands.pop(chanid, None)
+    def _unlink_channel(self, number: int) -> None:
+        """Forget a channel."""
+        self._channels.delete(number)
 
     def _send_soon(self, payload: bytes) -> None:
         """Send a message when no keys are exchanged; paramiko looks ten times a second whether they are."""
@@ -263,7 +278,7 @@ class SshTransport(paramiko.Transport):
         rest = b""
         if target:
             for address, port in (target, ("127.0.0.1", 0)):
-                rest += text(address) + NUMBER.pack(port)
+                rest += text(address.encode()) + NUMBER.pack(port)
         channel, answer = self._ask(kind, rest, self._orderly)
         self._await_channel(channel, answer, timeout_s)
         return channel
@@ -343,8 +358,7 @@ class SshTransport(paramiko.Transport):
             self._send_soon(payload)
 
     def _command(self, number: int) -> StrandCommand:
-        command = self._commands[number] = StrandCommand(self, number, self.default_window_size)
-        return command
+        return StrandCommand(self, number, self.default_window_size)
 
     def _orderly(self, number: int) -> paramiko.Channel:
         channel = QuietChannel(number)
@@ -360,11 +374,11 @@ class SshTransport(paramiko.Transport):
         with self.lock:
             number = self._next_channel()  # type: ignore[attr-defined]  # not in its stubs
             channel = make(number)
-            self._channels.put(number, channel)  # type: ignore[attr-defined]  # not in its stubs
+            self._channels.put(number, channel)
             self.channel_events[number] = answer
             self.channels_seen[number] = True
         sizes = _THREE.pack(number, self.default_window_size, self.default_max_packet_size)
-        self._send_soon(cMSG_CHANNEL_OPEN + text(kind) + sizes + rest)
+        self._send_soon(cMSG_CHANNEL_OPEN + text(kind.encode()) + sizes + rest)
         return channel, answer
 
     def _await_channel(self, channel: _AnyChannel, answer: Signal, timeout_s: float) -> None:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 
 from chargehand.ssh.line import Line
-from chargehand.ssh.message import NUMBER
 from chargehand.strand import hub_here
 
 READ_BYTES = 1 << 16
@@ -28,6 +27,8 @@ class Wire:
             ``shut`` (by us), or empty.
         trouble: What broke it, in words, where more is known than that.
         heard_at: Monotonic time of the last byte that came.
+        ahead: What was read; all from `at` on is yet to be taken.
+        at: Where that begins.
     """
 
     def __init__(
@@ -37,8 +38,8 @@ class Wire:
         self._stall_s = stall_s
         self._epitaph = epitaph
         self._stuck_since: float | None = None
-        self._ahead = b""
-        self._at = 0
+        self.ahead = b""
+        self.at = 0
         self.greeting = b""
         self.greeted = False
         self.ended = ""
@@ -56,40 +57,22 @@ class Wire:
         Raises:
             OSError: Nothing came for a while (TimeoutError), the connection broke, or no SSH server speaks.
         """
-        if self._at == len(self._ahead):
-            self._ahead, self._at = self._read(), 0
-        start, self._at = self._at, min(self._at + size, len(self._ahead))
-        return self._ahead[start : self._at]
+        if self.at == len(self.ahead):
+            self.ahead, self.at = self._read(), 0
+        start, self.at = self.at, min(self.at + size, len(self.ahead))
+        return self.ahead[start : self.at]
 
     def give_back(self, chunk: bytes) -> None:
         """What was received but not used; it comes again first."""
-        self._ahead, self._at = chunk + self._ahead[self._at :], 0
-
-    def peek(self) -> int | None:
-        """The number in the next four bytes; None when they were not read yet."""
-        if len(self._ahead) - self._at < NUMBER.size:
-            return None
-        number: int = NUMBER.unpack_from(self._ahead, self._at)[0]
-        return number
+        self.ahead, self.at = chunk + self.ahead[self.at :], 0
 
     def take(self, size: int) -> bytes:
         """Exactly `size` bytes if so many were read already, else none."""
-        end = self._at + size
-        if end > len(self._ahead):
+        end = self.at + size
+        if end > len(self.ahead):
             return b""
-        start, self._at = self._at, end
-        return self._ahead[start:end]
-
-    def take_packet(self, tag_bytes: int) -> bytes:
-        """A packet if all of it was read already, else nothing: its length, as much, and a tag."""
-        start, ahead = self._at, self._ahead
-        if len(ahead) - start < NUMBER.size:
-            return b""
-        end = start + NUMBER.size + NUMBER.unpack_from(ahead, start)[0] + tag_bytes
-        if end > len(ahead):
-            return b""
-        self._at = end
-        return ahead[start:end]
+        start, self.at = self.at, end
+        return self.ahead[start:end]
 
     def fill(self) -> None:
         """Read some more.
@@ -101,7 +84,7 @@ class Wire:
         fresh = self._read()
         if not fresh:
             raise EOFError
-        self._ahead, self._at = self._ahead[self._at :] + fresh, 0
+        self.ahead, self.at = self.ahead[self.at :] + fresh, 0
 
     def send(self, chunk: bytes) -> int:
         """Take the beginning of `chunk`.
