@@ -6,9 +6,8 @@ often (PerSourcePenalties): waiting here is quicker than being turned away there
 
 import threading
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import TracebackType
 
 from chargehand.ssh.interrupt import Interrupt
 from chargehand.strand import Signal
@@ -30,38 +29,61 @@ class Gate:
         self._lock = threading.Lock()
         self._queues: dict[str, _Queue] = {}
 
-    @contextmanager
-    def passing(self, key: str, interrupt: Interrupt) -> Iterator[None]:
+    def passing(self, key: str, interrupt: Interrupt) -> "_Passage":
         """Wait for a place, and hold it during the block.
 
         Raises:
             Unreachable: The button was pressed meanwhile.
         """
-        turn = None
+        return _Passage(self, key, interrupt)
+
+    def come(self, key: str) -> Signal | None:
+        """Take a place, or a turn that is set when there is one."""
         with self._lock:
             queue = self._queues.setdefault(key, _Queue())
             if queue.inside < self._limit:
                 queue.inside += 1
+                return None
+            turn = Signal()
+            queue.waiting.append(turn)
+            return turn
+
+    def leave(self, key: str, turn: Signal | None) -> None:
+        """Give back a place, or a turn that did not come yet."""
+        with self._lock:
+            queue = self._queues[key]
+            if turn is not None and turn in queue.waiting:
+                queue.waiting.remove(turn)
+            elif queue.waiting:
+                queue.waiting.popleft().set()
             else:
-                turn = Signal()
-                queue.waiting.append(turn)
+                queue.inside -= 1
+                if not queue.inside:
+                    del self._queues[key]
+
+
+class _Passage:
+    """One block of `Gate.passing`."""
+
+    def __init__(self, gate: Gate, key: str, interrupt: Interrupt) -> None:
+        self._gate = gate
+        self._key = key
+        self._interrupt = interrupt
+        self._turn: Signal | None = None
+
+    def __enter__(self) -> None:
+        turn = self._turn = self._gate.come(self._key)
         try:
             if turn is None:
-                interrupt.check()
+                self._interrupt.check()
             else:
-                with interrupt.calling(turn.set):
+                with self._interrupt.calling(turn.set):
                     turn.wait()
-            yield
-        finally:
-            with self._lock:
-                self._leave(key, queue, turn)
+        except BaseException:
+            self._gate.leave(self._key, turn)
+            raise
 
-    def _leave(self, key: str, queue: _Queue, turn: Signal | None) -> None:
-        if turn is not None and turn in queue.waiting:
-            queue.waiting.remove(turn)
-        elif queue.waiting:
-            queue.waiting.popleft().set()
-        else:
-            queue.inside -= 1
-            if not queue.inside:
-                del self._queues[key]
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._gate.leave(self._key, self._turn)

@@ -1,9 +1,7 @@
 """Link: one authenticated SSH connection, made by Fabric over a Wire of ours."""
 
 import logging
-from collections.abc import Container
-from contextlib import ExitStack
-from dataclasses import field
+from collections.abc import Callable, Container
 from functools import cache
 from types import SimpleNamespace
 
@@ -34,7 +32,7 @@ class Link:
         transport: The protocol.
         wire: The bytes below it.
         prepared: The start whose request went out with the login.
-        below: What is let go of when it is closed: the connection itself, and what it goes through.
+        below: Lets go of what it goes through.
     """
 
     title: str
@@ -42,7 +40,7 @@ class Link:
     transport: SshTransport
     wire: Wire
     prepared: Prepared | None = None
-    below: ExitStack = field(default_factory=ExitStack)
+    below: Callable[[], None] | None = None
 
     @property
     def alive(self) -> bool:
@@ -63,7 +61,9 @@ class Link:
 
     def close(self) -> None:
         """End the connection and give everything back. Never raises."""
-        self.below.close()
+        self.hang_up()
+        if self.below is not None:
+            self.below()
 
 
 def shake_hands(

@@ -32,6 +32,8 @@ from chargehand.start.conduct import prepare
 from chargehand.strand import HUBS
 
 TRIES = 4
+STALLS = 3
+"""How many times the seconds between two keepalives a host may take nothing of what we send."""
 
 
 class SshProvider:
@@ -121,17 +123,29 @@ class SshProvider:
     def _attempt(
         self, route: Route, trust: Trust, login: Login, interrupt: Interrupt, script: RenderedScript | None
     ) -> Link:
-        prepared = prepare(script, route.settings, route.user) if script else None
+        def shake(wire: Wire) -> Link:
+            link = None
+            prepared = prepare(script, route.settings, route.user) if script else None
+            try:
+                with interrupt.calling(wire.close):
+                    link = shake_hands(route, wire, trust, login, prepared=prepared, plain=self._plain)
+            except Unreachable:
+                if link is not None:  # stopped when it was there
+                    link.hang_up()
+                raise
+            return link
+
+        if not route.jump and not route.proxy_command:
+            with self._gate.passing(route.title, interrupt):
+                line = connect(route.address, route.port, route.connect_timeout_s, interrupt)
+                return shake(Wire(line, stall_s=STALLS * route.settings.keepalive_s))
         with ExitStack() as passing, ExitStack() as below:
-            wire = self._wire(route, interrupt, passing, below)
-            with interrupt.calling(wire.close):
-                link = shake_hands(route, wire, trust, login, prepared=prepared, plain=self._plain)
-                below.callback(link.hang_up)
-            return dataclasses.replace(link, below=below.pop_all())
+            link = shake(self._wire(route, interrupt, passing, below))
+            return dataclasses.replace(link, below=below.pop_all().close)
 
     def _wire(self, route: Route, interrupt: Interrupt, passing: ExitStack, below: ExitStack) -> Wire:
-        """Bytes to and from the host: over a channel of a jump host, a proxy command or a socket."""
-        stall_s = 3 * route.settings.keepalive_s
+        """Bytes to and from the host over a channel of a jump host or a proxy command."""
+        stall_s = STALLS * route.settings.keepalive_s
         if route.jump:
             lease = self._bastions.lease(hop_settings(route.settings, route.jump), interrupt)
             below.callback(lease.give_back)
@@ -140,11 +154,9 @@ class SshProvider:
             channel = lease.channel(route.address, route.port, route.connect_timeout_s)
             return Wire(channel, stall_s=stall_s)
         passing.enter_context(self._gate.passing(route.title, interrupt))
-        if route.proxy_command:
-            program = ProxyCommand(route.proxy_command)
-            below.callback(program.close)
-            return Wire(program.line, stall_s=stall_s, epitaph=program.epitaph)
-        return Wire(connect(route.address, route.port, route.connect_timeout_s, interrupt), stall_s=stall_s)
+        program = ProxyCommand(route.proxy_command or "")
+        below.callback(program.close)
+        return Wire(program.line, stall_s=stall_s, epitaph=program.epitaph)
 
     def _known_hosts(self, files: tuple[Path, ...]) -> KnownHosts:
         with self._lock:
