@@ -352,7 +352,8 @@ def test_a_host_that_only_calls_itself_openssh_is_asked_anew_one_thing_after_the
 ) -> None:
     make_key(tmp_path / "key")
     answers = {"methods": "publickey", "version": "SSH-2.0-OpenSSH_9.9", "exec": False}
-    login = {"password": None, "private_key_file": str(tmp_path / "key"), "auth_timeout_s": 1.5}
+    login = {"password": None, "private_key_file": str(tmp_path / "key"), "auth_timeout_s": 5.0}
+    login |= {"banner_timeout_s": 10.0, "channel_timeout_s": 10.0}
     with stub(tmp_path, **answers) as (port, server), pytest.raises(NotStarted) as told:
         run(provider, to(port, **login), "true\n")
     assert (told.value.code, server.answers["quiet"]) == ("no-start", True)
@@ -376,6 +377,7 @@ def test_a_channel_that_was_asked_for_too_early_is_asked_for_again(
     make_key(tmp_path / "key")
     answers = {"version": "SSH-2.0-OpenSSH_9.9", "exec": False, "first": False, "transport": Forgetful}
     login = {"password": None, "private_key_file": str(tmp_path / "key"), "auth_timeout_s": 5.0}
+    login |= {"banner_timeout_s": 10.0, "channel_timeout_s": 10.0}
     with stub(tmp_path, methods="publickey", **answers) as (port, _), pytest.raises(NotStarted) as told:
         run(provider, to(port, **login), "true\n")
     assert told.value.code == "no-start"
