@@ -272,6 +272,7 @@ class Stub(paramiko.ServerInterface):
         first, self.answers["first"] = self.answers.get("first", True), False
         if first:
             self.over.wait(10)
+            return paramiko.AUTH_FAILED
         line = self.answers["line"]
         self.answers["quiet"] = select.select([line], [], [], 0.2) == ([], [], [])
         return paramiko.AUTH_SUCCESSFUL
