@@ -19,7 +19,7 @@ from chargehand.runner.output import Capture
 from chargehand.runner.stage import Stage
 from chargehand.runner.tally import Tally
 from chargehand.runner.visit import Visit, defect, unreachable, untouched
-from chargehand.runner.watch import STREAMS, Watch
+from chargehand.runner.watch import Watch
 from chargehand.share import TemplateInvocation
 from chargehand.strand import Hub
 
@@ -46,6 +46,10 @@ class Orders:
     spool: Path
     kept_bytes: int
     clock: Callable[[], datetime]
+
+    def capture(self, stream: Stream) -> Capture:
+        """What keeps a stream of one host."""
+        return Capture(self.spool, name=stream, head_bytes=self.kept_bytes, tail_bytes=self.kept_bytes)
 
 
 class Crew:
@@ -204,13 +208,7 @@ class Crew:
         share, orders = turn.share, self._orders
         assert share.script is not None  # noqa: S101 - such a share never gets into the line
         self._herald.tell(HostConnecting(at=orders.clock(), host=share.host, attempt=turn.attempt))
-        captures: dict[Stream, Capture] = {
-            stream: Capture(
-                orders.spool, name=stream, head_bytes=orders.kept_bytes, tail_bytes=orders.kept_bytes
-            )
-            for stream in STREAMS
-        }
-        watch = Watch(share, captures, herald=self._herald, clock=orders.clock)
+        watch = Watch(share, capture=orders.capture, herald=self._herald, clock=orders.clock)
         visit = Visit(turn, share.script, watch)
         with self._lock:
             self._visits[share.host] = visit
