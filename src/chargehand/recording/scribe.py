@@ -23,10 +23,13 @@ PULSE_S: Final = 1.0
 PACE_S: Final = 0.05
 """How far apart transactions begin at least while many hosts wait for them, so that each takes more."""
 
-BUSY_PACE_S: Final = 0.15
-"""The same while this process works more than half of the time: then hosts wait for it, not for the store."""
+LONG_PACE_S: Final = 0.15
+"""The same while hosts wait for this process and not for the store: it works more than half of the time, or
+so many hosts are under way that to serve each of them once takes it longer than that."""
 
 _CROWD: Final = 8
+_MANY: Final = 64
+_VERY_MANY: Final = 512
 _BUSY: Final = 0.5
 
 ROOM_BYTES: Final = 16 << 20
@@ -99,6 +102,7 @@ class Scribe:
         self._urgent = False
         self._closed = False
         self._begun_at = -math.inf
+        self._under_way = 0
         self._worked_before_s = 0.0
         self._pace_s = 0.0
         self._flush_at = math.inf
@@ -122,6 +126,7 @@ class Scribe:
     def write(self, entry: Entry, *, urgent: bool = False) -> Ticket:
         """Take an entry; what is not urgent is written with what is, or a little later."""
         with self._lock:
+            self._under_way += urgent
             return self._take(entry, urgent=urgent)
 
     def note(self, entry: Entry) -> None:
@@ -148,6 +153,7 @@ class Scribe:
         with self._lock:
             if not (self._closed or self.trouble):
                 self._end_output(outcome, at)
+            self._under_way -= outcome.token is not None
             return self._take(outcome, urgent=True)
 
     def wait_for_room(self) -> None:
@@ -217,15 +223,17 @@ class Scribe:
                 self._drain()
             self._in_hand, self._lines = self._lines, []
             self._urgent = False
-            self._pace_s = self._pace(now) if len(self._in_hand) >= _CROWD else 0.0
+            self._pace_s = self._pace(now)
             self._begun_at = now
             return self._in_hand
 
     def _pace(self, now: float) -> float:
         """How long after this transaction, which begins now, the next one may begin."""
         before_s, self._worked_before_s = self._worked_before_s, self._worked()
+        if self._under_way < _MANY and len(self._in_hand) < _CROWD:
+            return 0.0
         busy = self._worked_before_s - before_s > _BUSY * (now - self._begun_at)
-        return BUSY_PACE_S if busy else PACE_S
+        return LONG_PACE_S if busy or self._under_way >= _VERY_MANY else PACE_S
 
     def _drain(self) -> None:
         for excerpt in self._excerpts.values():
