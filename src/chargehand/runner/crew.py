@@ -133,9 +133,10 @@ class Crew:
         with self._lock:
             self._withdrawn.update(hosts)
             visits = [visit for host, visit in self._visits.items() if host in hosts]
+        waiting = self._line.withdraw(hosts)  # first, as in `halt`
         for visit in visits:
             visit.stop.press(CANCELLED, now=now)
-        for turn in self._line.withdraw(hosts):
+        for turn in waiting:
             self._leave_out(turn, CANCELLED)
 
     def halt(self, why: str, *, now: bool = False) -> bool:
@@ -149,9 +150,11 @@ class Crew:
             self._halted = self._halted or why
             visits = list(self._visits.values())
         unfinished = bool(self._tally.missing)
+        waiting = self._line.close()  # first: else a host that stops at once gives its turn to the next one
         for visit in visits:
             visit.stop.press(why, now=now)
-        self._skip_rest(why)
+        for turn in waiting:
+            self._leave_out(turn, why)
         return unfinished
 
     def abandon(self, why: str) -> None:
