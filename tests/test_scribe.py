@@ -1,6 +1,7 @@
 """The scribe: entries written down in groups, and what is kept of an output."""
 
 import threading
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -8,7 +9,7 @@ import pytest
 
 from chargehand.errors import StoreError
 from chargehand.recording.excerpt import CHUNK_BYTES, END_BYTES, Excerpt
-from chargehand.recording.scribe import ROOM_BYTES, Scribe
+from chargehand.recording.scribe import LONG_PACE_S, PACE_S, ROOM_BYTES, Scribe
 from chargehand.result import CapturedOutput, HostResult, Status
 from chargehand.store.entry import Chunk, Entry, Outcome, Settled
 
@@ -22,12 +23,14 @@ class Paper:
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.groups: list[int] = []
+        self.times: list[float] = []
         self.asked = threading.Semaphore(0)
         self.gate = threading.Event()
         self.gate.set()
         self.trouble: Exception | None = None
 
     def record(self, entries: Sequence[Entry]) -> list[bool]:
+        self.times.append(time.monotonic())
         self.asked.release()
         assert self.gate.wait(PATIENCE_S)
         if self.trouble:
@@ -72,6 +75,34 @@ def test_entries_that_wait_while_others_are_written_are_one_group(scribe, paper)
     assert all(ticket.wait() for ticket in (first, *others))
     assert paper.groups == [1, 49]
     assert [entry.share_id for entry in paper.entries] == list(range(50))
+
+
+@pytest.mark.parametrize(
+    ("under_way", "working", "pace_s"),
+    [(8, False, PACE_S), (8, True, LONG_PACE_S), (600, False, LONG_PACE_S)],
+)
+def test_while_hosts_wait_for_us_groups_are_further_apart(paper, under_way, working, pace_s):
+    worked = time.monotonic if working else lambda: 0.0
+    scribe = Scribe(
+        paper.record,
+        pulse=lambda: None,
+        give_up=lambda: None,
+        kept_bytes=0,
+        worked=worked,
+        monotonic=time.monotonic,
+    )
+    scribe.start()
+    for _ in range(2):  # at the first nobody knows yet how busy we are
+        paper.gate.clear()
+        held = [scribe.write(Settled(share_id=0), urgent=True)]
+        assert paper.asked.acquire(timeout=PATIENCE_S)
+        held += [scribe.write(Settled(share_id=number), urgent=True) for number in range(under_way)]
+        paper.gate.set()
+        assert all(ticket.wait() for ticket in held)
+        assert paper.asked.acquire(timeout=PATIENCE_S)
+    assert scribe.write(Settled(share_id=0), urgent=True).wait()
+    scribe.close()
+    assert paper.times[-1] - paper.times[-2] > pace_s - 0.01
 
 
 def test_what_nobody_waits_for_is_written_all_the_same(scribe, paper):

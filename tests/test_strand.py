@@ -9,6 +9,7 @@ import time
 from contextlib import closing
 
 import pytest
+from greenlet import getcurrent
 
 from chargehand.strand import Condition, Hub, Mutex, Signal, begin, elsewhere, hub_here
 from strands import in_strand
@@ -247,6 +248,34 @@ def test_a_hub_that_ended_leaves_the_numbers_of_its_descriptors_alone() -> None:
         os.read(reader, 8)
     os.close(reader)
     os.close(writer)
+
+
+def test_work_begun_when_other_work_is_done_gets_its_strand() -> None:
+    strands: list[object] = []
+
+    def work() -> None:
+        for _ in range(5):
+            done = Signal()
+            begin(lambda done=done: (strands.append(getcurrent()), done.set()), "worker")
+            done.wait()
+            Signal().wait(0.001)
+
+    in_strand(work)
+    assert len(strands) == 5
+    assert len(set(strands)) == 1
+
+
+def test_work_that_fails_leaves_its_strand_to_others() -> None:
+    told: list[str] = []
+
+    def work() -> None:
+        begin(lambda: 1 / 0, "failing")
+        Signal().wait(0.001)
+        begin(lambda: told.append("served"), "serving")
+        Signal().wait(0.001)
+
+    in_strand(work)
+    assert told == ["served"]
 
 
 def test_a_program_is_waited_for_elsewhere() -> None:

@@ -8,16 +8,17 @@ so the code that waits need not know which of them runs it.
 A strand must wait in no other way (`elsewhere` is for that), nor while it holds a lock: all would stop.
 """
 
-import heapq
 import logging
 import os
 import select
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from heapq import heapify, heappop, heappush
 from itertools import count
+from threading import get_ident
+from time import monotonic
 from types import TracebackType
 from typing import Final, TypeVar
 
@@ -31,37 +32,57 @@ HUBS: Final = hasattr(select, "epoll") and hasattr(os, "eventfd")
 
 _EDGES: Final = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET if HUBS else 0
 _STALE_TIMERS: Final = 1024
+_RESTING: Final = 64
+"""Strands without work that are kept, at most: to make one takes as long as to wake ten."""
 
 
 class Strand(greenlet):
-    """One of many lines of work in a hub's thread.
+    """One of many lines of work in a hub's thread; when its work is done it may get another.
 
     Attributes:
         hub: Runs it.
+        thread: That of the hub.
         waits: How often it has waited, so that whoever wants to end a wait that is over wakes nobody.
+        work: What it does next.
+        serves: Whether it only serves others, so that nobody need wait for its end.
     """
 
-    def __init__(self, hub: "Hub", run: Callable[[bool], None]) -> None:
-        super().__init__(run=run, parent=hub.main)
+    def __init__(self, hub: "Hub") -> None:
+        super().__init__(parent=hub.main)
         self.hub = hub
+        self.thread = hub.thread
         self.waits = 0
+        self.work: Callable[[], object] | None = None
+        self.serves = False
+
+    def run(self, _woken: bool) -> None:
+        """Do its work, and other work after it."""
+        while work := self.work:
+            self.work = None
+            try:
+                work()
+            except BaseException:
+                log.exception("a strand failed")  # as a thread would end: alone
+            del work
+            if self.hub.keep(self):
+                self.pause(None)
 
     def pause(self, timeout_s: float | None) -> bool:
         """Let others run until woken; False when the time was up. Called by the strand itself."""
         hub = self.hub
         if timeout_s is not None:
             hub.set_timer(self, timeout_s)
-        woken: bool = hub.main.switch()
+        woken: bool = hub.leave()
         self.waits += 1
         return woken
 
     def wake(self, wait: int) -> None:
-        """Go on, if it is still in that one of its waits; called from any thread."""
-        hub = self.hub
-        if threading.get_ident() == hub.thread:
-            hub.ready.append((self, wait, True))
-        else:
-            hub.call(self, wait)
+        """Go on, if it is still in that one of its waits; called from other threads."""
+        self.hub.call((self, wait, True))
+
+
+_Entry = tuple[Strand, int, bool]
+"""A strand that can go on, in which of its waits, and whether it was woken."""
 
 
 class _Gate:
@@ -82,24 +103,30 @@ class _Gate:
         self._lock.release()
 
 
+_Wait = tuple[Strand | _Gate, int]
+
+
 class Hub:
     """Runs strands, in the thread that makes it.
 
     Attributes:
         main: Where strands go when they wait.
+        leave: Goes there.
         thread: The one that runs them.
-        ready: Strands that can go on: which, in which of its waits, and whether it was woken.
+        ready: Strands that can go on.
     """
 
     def __init__(self) -> None:
         self.main = getcurrent()
-        self.thread = threading.get_ident()
+        self.leave = self.main.switch
+        self.thread = get_ident()
         self._poller = select.epoll()
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poller.register(self._bell, select.EPOLLIN)
         self._watched: dict[int, Callable[[int], None]] = {}
-        self.ready: deque[tuple[Strand, int, bool]] = deque()
-        self._called: deque[tuple[Strand, int, bool]] = deque()
+        self.ready: deque[_Entry] = deque()
+        self._called: deque[_Entry] = deque()
+        self._resting: list[Strand] = []
         self._last: deque[Callable[[], None]] = deque()
         self._timers: list[tuple[float, int, Strand, int]] = []
         self._timers_kept = _STALE_TIMERS
@@ -116,17 +143,18 @@ class Hub:
             work: What it does.
             serves: Whether it only serves others, so that nobody need wait for its end.
         """
-
-        def live(_woken: bool) -> None:
-            try:
-                work()
-            except BaseException:
-                log.exception("a strand failed")  # as a thread would end: alone
-            finally:
-                self._alive -= not serves
-
+        strand = self._resting.pop() if self._resting else Strand(self)
+        strand.work, strand.serves = work, serves
         self._alive += not serves
-        self.ready.append((Strand(self, live), 0, True))
+        self.ready.append((strand, strand.waits, True))
+
+    def keep(self, strand: Strand) -> bool:
+        """Take note that a strand has done its work; whether it may get another, for which it waits."""
+        self._alive -= not strand.serves
+        if len(self._resting) == _RESTING:
+            return False
+        self._resting.append(strand)
+        return True
 
     def run(self) -> None:
         """Run strands until none is left but such as serve others; may be called again."""
@@ -142,6 +170,7 @@ class Hub:
         """Let go of what the hub has; strands that are left never go on."""
         with self._lock:
             self._ended = True
+            self._resting.clear()
             self._poller.close()
             os.close(self._bell)
 
@@ -149,12 +178,11 @@ class Hub:
         """Wake `strand` after so many seconds if it is still in the wait that it begins now."""
         if len(self._timers) > self._timers_kept:
             self._forget_timers()
-        timer = (time.monotonic() + timeout_s, next(self._numbers), strand, strand.waits)
-        heapq.heappush(self._timers, timer)
+        heappush(self._timers, (monotonic() + timeout_s, next(self._numbers), strand, strand.waits))
 
-    def call(self, strand: Strand, wait: int) -> None:
-        """Have a strand go on if it is still in that one of its waits; called from other threads."""
-        self._called.append((strand, wait, True))
+    def call(self, entry: _Entry) -> None:
+        """Have a strand go on; called from other threads."""
+        self._called.append(entry)
         if self._asleep:
             with self._lock:
                 if not self._ended:  # else the number may be that of another descriptor by now
@@ -176,14 +204,15 @@ class Hub:
 
     def _turn(self) -> None:
         """Let every strand that can go on do so."""
-        while queue := self.ready or self._called:
+        ready, called = self.ready, self._called
+        while queue := ready or called:
             strand, wait, woken = queue.popleft()
-            if strand.waits == wait and not strand.dead:
+            if strand.waits == wait:
                 strand.switch(woken)
 
     def _look(self) -> None:
         """Sleep until a descriptor is ready, another thread calls, or the next timer is due."""
-        patience_s = max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
+        patience_s = max(0.0, self._timers[0][0] - monotonic()) if self._timers else None
         self._asleep = True
         if self.ready or self._called:  # a thread may have called before it could know that we sleep
             patience_s = 0.0
@@ -196,15 +225,15 @@ class Hub:
                 changed(event)
 
     def _ring_timers(self) -> None:
-        now = time.monotonic()
+        now = monotonic()
         while self._timers and self._timers[0][0] <= now:
-            *_, strand, wait = heapq.heappop(self._timers)
+            _, _, strand, wait = heappop(self._timers)
             self.ready.append((strand, wait, False))
 
     def _forget_timers(self) -> None:
         """Drop the timers of waits that are over."""
-        self._timers = [timer for timer in self._timers if timer[2].waits == timer[3] and not timer[2].dead]
-        heapq.heapify(self._timers)
+        self._timers = [timer for timer in self._timers if timer[2].waits == timer[3]]
+        heapify(self._timers)
         self._timers_kept = max(_STALE_TIMERS, 2 * len(self._timers))
 
 
@@ -212,7 +241,7 @@ class Signal(threading.Event):
     """An event that threads and strands may wait for."""
 
     def __init__(self) -> None:  # nothing of the original is used
-        self._waiting: list[tuple[Strand | _Gate, int]] = []
+        self._waiting: list[_Wait] = []
         self._set = False
 
     def __repr__(self) -> str:
@@ -225,12 +254,16 @@ class Signal(threading.Event):
     def set(self) -> None:
         """Let everybody go on who waits."""
         self._set = True
-        while self._waiting:
+        waiting = self._waiting
+        while waiting:
             try:
-                sleeper, wait = self._waiting.pop(0)
+                sleeper, wait = waiting.pop(0)
             except IndexError:  # another thread was faster
                 return
-            sleeper.wake(wait)
+            if isinstance(sleeper, Strand) and sleeper.thread == get_ident():
+                sleeper.hub.ready.append((sleeper, wait, True))
+            else:
+                sleeper.wake(wait)
 
     def clear(self) -> None:
         """Let those wait who come from now on."""
@@ -238,21 +271,22 @@ class Signal(threading.Event):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it is set, at most so many seconds; whether it was."""
-        if self._set:
+        already = self._set
+        if already:
             return True
         current = getcurrent()
         sleeper = current if isinstance(current, Strand) else _Gate()
         entry = (sleeper, sleeper.waits)
         self._waiting.append(entry)
         # Set by another thread since we looked: then either our entry is still there, or we are woken.
-        if self.is_set() and self._withdraw(entry):
+        if self._set and self._withdraw(entry):
             return True
         if sleeper.pause(timeout):
             return True
         self._withdraw(entry)
         return self._set
 
-    def _withdraw(self, entry: tuple[Strand | _Gate, int]) -> bool:
+    def _withdraw(self, entry: _Wait) -> bool:
         """Wait no longer; False when somebody is about to wake us."""
         try:
             self._waiting.remove(entry)

@@ -60,7 +60,12 @@ def tellable(text: str) -> str:
 
 def kept(values: Mapping[str, object]) -> dict[str, Any]:
     """Values as columns hold them."""
-    return {name: value if type(value) in _AS_IT_IS else _kept(value) for name, value in values.items()}
+    return {
+        name: value
+        if type(value) in _AS_IT_IS or (type(value) is str and value.isprintable())
+        else _kept(value)
+        for name, value in values.items()
+    }
 
 
 def _kept(value: object) -> object:

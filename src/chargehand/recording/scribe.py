@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 
 from chargehand.errors import StoreError
 from chargehand.event import Stream
@@ -23,7 +23,14 @@ PULSE_S: Final = 1.0
 PACE_S: Final = 0.05
 """How far apart transactions begin at least while many hosts wait for them, so that each takes more."""
 
+LONG_PACE_S: Final = 0.15
+"""The same while hosts wait for this process and not for the store: it works more than half of the time, or
+so many hosts are under way that to serve each of them once takes it longer than that."""
+
 _CROWD: Final = 8
+_MANY: Final = 64
+_VERY_MANY: Final = 512
+_BUSY: Final = 0.5
 
 ROOM_BYTES: Final = 16 << 20
 """Output that waits to be written down; whoever has more waits until there is room."""
@@ -51,9 +58,7 @@ class Ticket:
         return self._accepted
 
 
-class _Line(NamedTuple):
-    entry: Entry
-    ticket: Ticket | None = None
+_Line = tuple[Entry, Ticket | None]
 
 
 class Scribe:
@@ -65,6 +70,7 @@ class Scribe:
         give_up: Called from the thread once, when something cannot be written.
         kept_bytes: Of the beginning of each stream of each share.
         monotonic: Seconds that never go back.
+        worked: Seconds of the processor that this process has taken.
 
     Attributes:
         trouble: Why nothing is written any more; None while all is well.
@@ -79,6 +85,7 @@ class Scribe:
         give_up: Callable[[], object],
         kept_bytes: int,
         monotonic: Callable[[], float] = time.monotonic,
+        worked: Callable[[], float] = time.process_time,
     ) -> None:
         self.trouble: StoreError | None = None
         self.written = 0
@@ -87,6 +94,7 @@ class Scribe:
         self._give_up = give_up
         self._kept_bytes = kept_bytes
         self._monotonic = monotonic
+        self._worked = worked
         self._lines: list[_Line] = []
         self._in_hand: list[_Line] = []
         self._excerpts: dict[int, Excerpt] = {}
@@ -94,12 +102,14 @@ class Scribe:
         self._urgent = False
         self._closed = False
         self._begun_at = -math.inf
-        self._crowded = False
+        self._under_way = 0
+        self._worked_before_s = 0.0
+        self._pace_s = 0.0
         self._flush_at = math.inf
         self._pulse_at = monotonic() + PULSE_S
-        lock = threading.Lock()
-        self._work = Condition(lock)
-        self._room = Condition(lock)
+        self._lock = threading.Lock()
+        self._work = Condition(self._lock)
+        self._room = Condition(self._lock)
         self._thread = threading.Thread(target=self._run, name="chargehand-scribe", daemon=True)
 
     def start(self) -> None:
@@ -108,57 +118,66 @@ class Scribe:
 
     def close(self) -> None:
         """Write what is left, and end; nothing is taken any more."""
-        with self._work:
+        with self._lock:
             self._closed = True
             self._work.notify()
         self._thread.join()
 
     def write(self, entry: Entry, *, urgent: bool = False) -> Ticket:
         """Take an entry; what is not urgent is written with what is, or a little later."""
-        with self._work:
+        with self._lock:
+            self._under_way += urgent
             return self._take(entry, urgent=urgent)
 
     def note(self, entry: Entry) -> None:
         """Take an entry that nobody waits for."""
-        with self._work:
+        with self._lock:
             if not (self._closed or self.trouble):
-                self._lines.append(_Line(entry))
+                self._lines.append((entry, None))
                 self._soon()
 
     def hear(self, share_id: int, stream: Stream, content: bytes, at: datetime) -> None:
         """Take what a script printed."""
-        with self._work:
+        with self._lock:
             if self._closed or self.trouble:
                 return
             excerpt = self._excerpts.get(share_id)
             if excerpt is None:
                 excerpt = self._excerpts[share_id] = Excerpt(share_id, self._kept_bytes)
             self._waiting_bytes += excerpt.hear(stream, content, at)
-            self._lines += map(_Line, excerpt.chunks(full=True))
+            self._lines += ((chunk, None) for chunk in excerpt.chunks(full=True))
             self._soon()
 
     def end(self, outcome: Outcome, at: datetime) -> Ticket:
         """Take what a share came to, after all that its script printed."""
-        with self._work:
+        with self._lock:
             if not (self._closed or self.trouble):
-                excerpt = self._excerpts.pop(outcome.share_id, None) or Excerpt(outcome.share_id, 0)
-                self._lines += map(_Line, excerpt.chunks())
-                self._waiting_bytes += excerpt.end(outcome.result, at)
-                self._lines += map(_Line, excerpt.chunks())
+                self._end_output(outcome, at)
+            self._under_way -= outcome.token is not None
             return self._take(outcome, urgent=True)
 
     def wait_for_room(self) -> None:
         """Wait while more output is on its way into the store than memory should hold."""
-        with self._room:
+        with self._lock:
             while self._waiting_bytes >= ROOM_BYTES and not (self._closed or self.trouble):
                 self._room.wait()
+
+    def _end_output(self, outcome: Outcome, at: datetime) -> None:
+        excerpt = self._excerpts.pop(outcome.share_id, None)
+        if excerpt is None:
+            if not (outcome.result.stdout.size_bytes or outcome.result.stderr.size_bytes):
+                return
+            excerpt = Excerpt(outcome.share_id, 0)
+        self._lines += ((chunk, None) for chunk in excerpt.chunks())
+        self._waiting_bytes += excerpt.end(outcome.result, at)
+        self._lines += ((chunk, None) for chunk in excerpt.chunks())
 
     def _take(self, entry: Entry, *, urgent: bool) -> Ticket:
         ticket = Ticket()
         if self._closed or self.trouble:
             ticket.tell(accepted=False)
             return ticket
-        self._lines.append(_Line(entry, ticket))
+        self._lines.append((entry, ticket))
         if urgent and not self._urgent:
             self._urgent = True
             self._work.notify()
@@ -170,7 +189,7 @@ class Scribe:
         if self._flush_at == math.inf:
             self._flush_at = self._monotonic() + FLUSH_S
             self._work.notify()
-        elif self._waiting_bytes >= ROOM_BYTES // 2 and not self._urgent:
+        elif self._waiting_bytes >= ROOM_BYTES // 2 and self._flush_at > -math.inf:
             self._flush_at, self._urgent = -math.inf, True
             self._work.notify()
 
@@ -189,29 +208,36 @@ class Scribe:
 
     def _await_lines(self) -> list[_Line]:
         """Wait until something is to be written, or a second is over; what is to be written."""
-        with self._work:
+        with self._lock:
             while not (self._urgent or self._closed):
                 left_s = min(self._flush_at, self._pulse_at) - self._monotonic()
                 if left_s <= 0:
                     break
                 self._work.wait(left_s)
-            if (
-                self._crowded
-                and not self._closed
-                and (left_s := self._begun_at + PACE_S - self._monotonic()) > 0
-            ):
+            while (left_s := self._begun_at + self._pace_s - self._monotonic()) > 0:
+                if self._closed or self._flush_at == -math.inf:
+                    break
                 self._work.wait(left_s)
-            if self._closed or self._flush_at <= self._monotonic():
+            now = self._monotonic()
+            if self._closed or self._flush_at <= now:
                 self._drain()
             self._in_hand, self._lines = self._lines, []
             self._urgent = False
-            self._begun_at = self._monotonic()
-            self._crowded = len(self._in_hand) >= _CROWD
+            self._pace_s = self._pace(now)
+            self._begun_at = now
             return self._in_hand
+
+    def _pace(self, now: float) -> float:
+        """How long after this transaction, which begins now, the next one may begin."""
+        before_s, self._worked_before_s = self._worked_before_s, self._worked()
+        if self._under_way < _MANY and len(self._in_hand) < _CROWD:
+            return 0.0
+        busy = self._worked_before_s - before_s > _BUSY * (now - self._begun_at)
+        return LONG_PACE_S if busy or self._under_way >= _VERY_MANY else PACE_S
 
     def _drain(self) -> None:
         for excerpt in self._excerpts.values():
-            self._lines += map(_Line, excerpt.chunks())
+            self._lines += ((chunk, None) for chunk in excerpt.chunks())
         if self._closed:
             self._excerpts.clear()
         self._flush_at = math.inf
@@ -219,30 +245,30 @@ class Scribe:
     def _write(self, lines: Sequence[_Line]) -> None:
         if not lines:
             return
-        entries = [line.entry for line in lines]
+        entries = [entry for entry, _ in lines]
         outcomes = sum(isinstance(entry, Outcome) for entry in entries)
         for _ in range(outcomes):
             reach("before-outcome")
         answers = self._record(entries)
         for _ in range(outcomes):
             reach("after-outcome")
-        for line, accepted in zip(lines, answers, strict=True):
-            if line.ticket:
-                line.ticket.tell(accepted=accepted)
-        with self._room:
+        for (_, ticket), accepted in zip(lines, answers, strict=True):
+            if ticket:
+                ticket.tell(accepted=accepted)
+        with self._lock:
             self._in_hand = []
             self.written += len(entries)
             self._waiting_bytes -= sum(len(each.content) for each in entries if isinstance(each, Chunk))
             self._room.notify_all()
 
     def _fail(self, error: StoreError) -> None:
-        with self._work:
+        with self._lock:
             self.trouble = error
             lost = [*self._in_hand, *self._lines]
             self._in_hand, self._lines = [], []
             self._excerpts.clear()
             self._room.notify_all()
-        for line in lost:
-            if line.ticket:
-                line.ticket.tell(accepted=False)
+        for _, ticket in lost:
+            if ticket:
+                ticket.tell(accepted=False)
         self._give_up()

@@ -42,7 +42,8 @@ class Backlog:
         self._over = False
         self._resting = False
         self._error: Exception | None = None
-        self._change = threading.Condition()
+        self._lock = threading.Lock()
+        self._change = threading.Condition(self._lock)
         self._thread = threading.Thread(target=self._work, name="chargehand-backlog", daemon=True)
 
     def __enter__(self) -> "Backlog":
@@ -69,21 +70,25 @@ class Backlog:
         Raises:
             Exception: What the observer raised before, once.
         """
-        with self._change:
+        with self._lock:
             if isinstance(event, HostOutput):
                 if self._waiting_bytes + len(event.chunk) > self._limit_bytes:
                     self._left_out[event.host] += len(event.chunk)
                     return
                 self._waiting_bytes += len(event.chunk)
-            elif isinstance(event, HostFinished) and (missed := self._left_out.pop(event.result.host, 0)):
-                why = f"{missed} bytes of output are not shown here: nobody read fast enough"
-                self._events.append(Notice(at=event.at, message=f"{event.result.host}: {why}"))
+            elif self._left_out and isinstance(event, HostFinished):
+                self._tell_missed(event)
             self._events.append(event)
             if self._resting:
                 self._change.notify_all()
             error, self._error = self._error, None
         if error is not None:
             raise error
+
+    def _tell_missed(self, event: HostFinished) -> None:
+        if missed := self._left_out.pop(event.result.host, 0):
+            why = f"{missed} bytes of output are not shown here: nobody read fast enough"
+            self._events.append(Notice(at=event.at, message=f"{event.result.host}: {why}"))
 
     def _work(self) -> None:
         while self._await_events():
@@ -95,10 +100,11 @@ class Backlog:
             self._observer(event)
         except Exception as error:  # noqa: BLE001 - raised at the next event, where the run hears of it
             self._error = error
-        with self._change:
+        with self._lock:
             self._events.popleft()
             self._told += 1
-            self._waiting_bytes -= len(event.chunk) if isinstance(event, HostOutput) else 0
+            if isinstance(event, HostOutput):
+                self._waiting_bytes -= len(event.chunk)
             if self._over:
                 self._change.notify_all()
 
@@ -106,7 +112,8 @@ class Backlog:
         """Wait until there are some, and a little for others; False when none will come."""
         with self._change:
             self._resting = True
-            self._change.wait_for(lambda: self._events or self._over)
+            while not (self._events or self._over):
+                self._change.wait()
             self._resting = False
             if not self._over:
                 self._change.wait(GATHER_S)

@@ -30,7 +30,7 @@ class OutputLines:
     def flush(self, host: str) -> list[str]:
         """What a host that is done left without an end of line."""
         lines: list[str] = []
-        for stream in MARKS:
+        for stream in MARKS if self._readers else ():
             reader = self._readers.pop((host, stream), None)
             lines += [_line(host, stream, text) for text in reader.flush()] if reader else []
         return lines
@@ -88,15 +88,15 @@ class PlainDisplay:
         lines = told(event, self._output, verbosity=self._verbosity)
         if isinstance(event, RunFinished):
             lines.append(self._progress.words())
-        with self._spoken:
-            self._say(lines)
+        if lines:
+            with self._spoken:
+                self._say(lines)
 
     def _say(self, lines: list[str]) -> None:
-        if lines:
-            self._words += 1
-            self._stream.write(self._forge.inert("".join(f"{line}\n" for line in lines)))
-            self._stream.flush()
-            self._spoken.notify_all()
+        self._words += 1
+        self._stream.write(self._forge.inert("".join(f"{line}\n" for line in lines)))
+        self._stream.flush()
+        self._spoken.notify_all()
 
     def _break_silence(self) -> None:
         with self._spoken:

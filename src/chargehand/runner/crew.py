@@ -19,7 +19,7 @@ from chargehand.runner.output import Capture
 from chargehand.runner.stage import Stage
 from chargehand.runner.tally import Tally
 from chargehand.runner.visit import Visit, defect, unreachable, untouched
-from chargehand.runner.watch import STREAMS, Watch
+from chargehand.runner.watch import Watch
 from chargehand.share import TemplateInvocation
 from chargehand.strand import Hub
 
@@ -46,6 +46,10 @@ class Orders:
     spool: Path
     kept_bytes: int
     clock: Callable[[], datetime]
+
+    def capture(self, stream: Stream) -> Capture:
+        """What keeps a stream of one host."""
+        return Capture(self.spool, name=stream, head_bytes=self.kept_bytes, tail_bytes=self.kept_bytes)
 
 
 class Crew:
@@ -129,9 +133,10 @@ class Crew:
         with self._lock:
             self._withdrawn.update(hosts)
             visits = [visit for host, visit in self._visits.items() if host in hosts]
+        waiting = self._line.withdraw(hosts)  # first, as in `halt`
         for visit in visits:
             visit.stop.press(CANCELLED, now=now)
-        for turn in self._line.withdraw(hosts):
+        for turn in waiting:
             self._leave_out(turn, CANCELLED)
 
     def halt(self, why: str, *, now: bool = False) -> bool:
@@ -145,9 +150,11 @@ class Crew:
             self._halted = self._halted or why
             visits = list(self._visits.values())
         unfinished = bool(self._tally.missing)
+        waiting = self._line.close()  # first: else a host that stops at once gives its turn to the next one
         for visit in visits:
             visit.stop.press(why, now=now)
-        self._skip_rest(why)
+        for turn in waiting:
+            self._leave_out(turn, why)
         return unfinished
 
     def abandon(self, why: str) -> None:
@@ -204,13 +211,7 @@ class Crew:
         share, orders = turn.share, self._orders
         assert share.script is not None  # noqa: S101 - such a share never gets into the line
         self._herald.tell(HostConnecting(at=orders.clock(), host=share.host, attempt=turn.attempt))
-        captures: dict[Stream, Capture] = {
-            stream: Capture(
-                orders.spool, name=stream, head_bytes=orders.kept_bytes, tail_bytes=orders.kept_bytes
-            )
-            for stream in STREAMS
-        }
-        watch = Watch(share, captures, herald=self._herald, clock=orders.clock)
+        watch = Watch(share, capture=orders.capture, herald=self._herald, clock=orders.clock)
         visit = Visit(turn, share.script, watch)
         with self._lock:
             self._visits[share.host] = visit

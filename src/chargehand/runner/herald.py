@@ -27,9 +27,13 @@ class Herald:
     def tell(self, event: Event) -> None:
         """Tell every observer of `event`."""
         with self._lock:
-            if not self._silent:
-                for number, observer in enumerate(self._observers):
-                    self._tell_one(number, observer, event)
+            if self._silent:
+                return
+            for number, observer in enumerate(self._observers):
+                try:
+                    observer(event)
+                except Exception as error:  # noqa: BLE001 - logged, and told
+                    self._blame(number, event, error)
 
     def notice(self, message: str) -> None:
         """Tell people something that is no host's result."""
@@ -40,13 +44,10 @@ class Herald:
         with self._lock:
             self._silent = True
 
-    def _tell_one(self, number: int, observer: Observer, event: Event) -> None:
-        try:
-            observer(event)
-        except Exception as error:
-            if number in self._blamed:
-                return
-            self._blamed.add(number)
-            log.exception("an observer failed on %s", type(event).__name__)
-            what = f"{type(error).__name__}: {error}".rstrip(": ")
-            self.notice(f"an observer of this run failed ({what}); what it shows or keeps may be incomplete")
+    def _blame(self, number: int, event: Event, error: Exception) -> None:
+        if number in self._blamed:
+            return
+        self._blamed.add(number)
+        log.error("an observer failed on %s", type(event).__name__, exc_info=error)
+        what = f"{type(error).__name__}: {error}".rstrip(": ")
+        self.notice(f"an observer of this run failed ({what}); what it shows or keeps may be incomplete")

@@ -1,6 +1,7 @@
 """Line: hosts waiting for their turn - in order, at most so many at once, wave after wave."""
 
 import heapq
+import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
@@ -55,27 +56,29 @@ class Line:
         self._rejoined = 0
         self._wave_at = monotonic()
         self._open = True
-        self._change = Condition()
+        self._lock = threading.Lock()
+        self._change = Condition(self._lock)
 
     def take(self) -> Turn | None:
         """Wait for a turn and a slot; None when nobody will get a turn any more."""
-        with self._change:
+        with self._lock:
             while self._open:
                 now = self._monotonic()
-                self._call_up(now)
+                if self._later or not self._ready:
+                    self._call_up(now)
                 if self._ready and self._free:
                     self._free -= 1
                     return self._ready.popleft()
-                if not self._ready and self._idle() and not self._waves:
-                    break
+                if not (self._ready or self._later or self._waves):
+                    break  # whoever is to have another try is at a host now, and takes it after leaving
                 self._change.wait(self._patience(now))
             return None
 
     def leave(self) -> None:
         """Give the slot back."""
-        with self._change:
+        with self._lock:
             self._free += 1
-            if self._idle() and not self._ready:
+            if not self._ready and self._idle():
                 self._wave_at = self._monotonic() + self._pause_s
                 self._change.notify_all()
             else:
@@ -83,7 +86,7 @@ class Line:
 
     def rejoin(self, turn: Turn, delay_s: float) -> bool:
         """Ask for `turn` in `delay_s` seconds, before leaving; False, and nothing more, when closed."""
-        with self._change:
+        with self._lock:
             if not self._open:
                 return False
             self._rejoined += 1
@@ -92,7 +95,7 @@ class Line:
 
     def close(self) -> list[Turn]:
         """Let nobody else have a turn; those who would have had one, in their order."""
-        with self._change:
+        with self._lock:
             self._open = False
             left = [turn for *_, turn in sorted(self._later, key=lambda entry: entry[1])]
             left += self._ready
@@ -103,7 +106,7 @@ class Line:
 
     def withdraw(self, hosts: Collection[str]) -> list[Turn]:
         """Let some hosts not have a turn; those of them who would have had one."""
-        with self._change:
+        with self._lock:
             later = [entry for entry in self._later if entry[2].share.host not in hosts]
             gone = [entry[2] for entry in self._later if entry[2].share.host in hosts]
             heapq.heapify(later)

@@ -134,11 +134,17 @@ class _Lent:
 
     def __init__(self, of: Callable[[bool], Provider]) -> None:
         self._of = of
-        self.strands = of(True).strands
+        in_strands = of(True)
+        self.strands = in_strands.strands
+        self._known = {True: in_strands}
 
     def open(self, settings: ConnectionSettings, stop: Stop, script: RenderedScript | None = None) -> Session:
         """See `Provider.open`."""
-        return self._of(hub_here() is not None).open(settings, stop, script)
+        in_strand = hub_here() is not None
+        provider = self._known.get(in_strand)
+        if provider is None:
+            provider = self._known[in_strand] = self._of(in_strand)
+        return provider.open(settings, stop, script)
 
     def close(self) -> None:
         """Nothing: others use it after us."""

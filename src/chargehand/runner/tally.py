@@ -33,8 +33,7 @@ class Tally:
     @property
     def failed(self) -> int:
         """How many hosts did not succeed, other than by being cancelled or skipped."""
-        with self._lock:
-            return self._failed
+        return self._failed
 
     @property
     def missing(self) -> list[TemplateInvocation]:

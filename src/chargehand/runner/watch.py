@@ -7,12 +7,12 @@ from typing import Final
 
 from chargehand.event import HostOutput, HostStarted, Stream
 from chargehand.mask import Mask
-from chargehand.result import CapturedOutput
+from chargehand.result import NO_OUTPUT, CapturedOutput
 from chargehand.runner.herald import Herald
 from chargehand.runner.output import Capture
 from chargehand.share import TemplateInvocation
 
-STREAMS: Final[tuple[Stream, Stream]] = ("stdout", "stderr")
+_NOTHING: Final[Mapping[Stream, CapturedOutput]] = {"stdout": NO_OUTPUT, "stderr": NO_OUTPUT}
 
 
 class Watch:
@@ -25,18 +25,19 @@ class Watch:
     def __init__(
         self,
         share: TemplateInvocation,
-        captures: Mapping[Stream, Capture],
         *,
+        capture: Callable[[Stream], Capture],
         herald: Herald,
         clock: Callable[[], datetime],
     ) -> None:
         self.started_at: datetime | None = None
         self._host = share.host
-        self._masks = {stream: Mask(share.secrets) for stream in STREAMS}
-        self._captures = captures
+        self._secrets = share.secrets
+        self._heard: dict[Stream, tuple[Mask, Capture]] = {}
+        self._capture = capture
         self._herald = herald
         self._clock = clock
-        self._kept: dict[Stream, CapturedOutput] = {}
+        self._kept: Mapping[Stream, CapturedOutput] = {}
         self._lock = threading.Lock()
 
     def started(self) -> None:
@@ -48,28 +49,34 @@ class Watch:
         """The script printed `chunk`."""
         with self._lock:
             if not self._kept:
-                self._take(stream, self._masks[stream].feed(chunk))
+                heard = self._heard.get(stream)
+                if heard is None:  # most hosts say nothing on one of the streams, or on both
+                    heard = self._heard[stream] = (Mask(self._secrets), self._capture(stream))
+                self._take(stream, heard[0].feed(chunk))
 
     def finish(self) -> Mapping[Stream, CapturedOutput]:
         """Hear nothing more; all that was printed."""
         with self._lock:
             if not self._kept:
-                for stream in STREAMS:
-                    self._take(stream, self._masks[stream].flush())
-                self._kept = {stream: self._keep(stream) for stream in STREAMS}
+                heard = [(stream, *self._heard[stream]) for stream in _NOTHING if stream in self._heard]
+                for stream, mask, _ in heard:
+                    self._take(stream, mask.flush())
+                kept = {stream: self._keep(stream, capture) for stream, _, capture in heard}
+                self._kept = {**_NOTHING, **kept} if kept else _NOTHING
             return self._kept
 
     def masked(self, text: str) -> str:
         """`text` without the secrets of the host."""
-        return self._masks["stdout"].text(text.encode("utf-8", "backslashreplace").decode())
+        if not text:
+            return text
+        return Mask(self._secrets).text(text.encode("utf-8", "backslashreplace").decode())
 
     def _take(self, stream: Stream, chunk: bytes) -> None:
         if chunk:
-            self._captures[stream].write(chunk)
+            self._heard[stream][1].write(chunk)
             self._herald.tell(HostOutput(at=self._clock(), host=self._host, stream=stream, chunk=chunk))
 
-    def _keep(self, stream: Stream) -> CapturedOutput:
-        capture = self._captures[stream]
+    def _keep(self, stream: Stream, capture: Capture) -> CapturedOutput:
         output = capture.finish()
         if capture.trouble:
             self._herald.notice(f"{self._host}: the middle of {stream} is lost ({capture.trouble})")

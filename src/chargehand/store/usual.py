@@ -9,8 +9,9 @@ without Python's lock, and to have that back after every row would be a wait for
 import re
 import sqlite3
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
+from itertools import chain
 from typing import Final
 
 from chargehand.past.columns import kept, microseconds_of
@@ -21,6 +22,7 @@ from chargehand.store.entry import Chunk, Entry, Intent, Outcome, Settled, Start
 from chargehand.store.sqlite import FileConnection
 from chargehand.store.verdict import columns_of
 
+_Row = tuple[object, ...]
 _OF_RESULT: Final = tuple(columns_of(HostResult(host="", status=Status.UNKNOWN)))
 _OWNER: Final = "EXISTS (SELECT 1 FROM job_invocation WHERE job_invocation.id = job_invocation_id AND {})"
 _OPEN: Final = _OWNER.format("job_invocation.state != 'stopped'")
@@ -53,7 +55,7 @@ _CHUNK: Final = (
 _ENDED: Final = _ending("state IN ('starting', 'running') AND token = :token")
 _NEVER_BEGAN: Final = _ending("state = 'queued'")
 _SETTLED: Final = "UPDATE template_invocation SET settled = 1 WHERE id = :share AND state = 'stopped'"
-_AT_ONCE: Final = 32
+_AT_ONCE: Final = 64
 _IN_ORDER: Final = (_INTENT, _STARTED, _ENDED, _NEVER_BEGAN, _SETTLED)
 """In the order in which a share meets them."""
 
@@ -73,18 +75,17 @@ def write_usual(connection: Connection, entries: Sequence[Entry]) -> None:
     """
     if not isinstance(connection, FileConnection):
         raise UnusualError
-    rows: dict[str, list[dict[str, object]]] = defaultdict(list)
+    rows: dict[str, list[_Row]] = defaultdict(list)
     stages: dict[int, int] = {}
     for entry in entries:
-        statement, values = _change(entry)
-        values["share"] = entry.share_id
-        rows[statement].append(values)
+        statement, row = _change(entry)
+        rows[statement].append(row)
         if stage := _STAGES.get(type(entry), 0):
             if stage <= stages.get(entry.share_id, 0):
                 raise UnusualError
             stages[entry.share_id] = stage
     for statement in _IN_ORDER:
-        if _do(connection, statement, rows[statement]) != len(rows[statement]):
+        if statement in rows and _do(connection, statement, rows[statement]) != len(rows[statement]):
             raise UnusualError
     try:
         _do(connection, _CHUNK, rows[_CHUNK])
@@ -92,15 +93,17 @@ def write_usual(connection: Connection, entries: Sequence[Entry]) -> None:
         raise UnusualError from error
 
 
-def _do(connection: FileConnection, statement: str, rows: Sequence[Mapping[str, object]]) -> int:
+def _do(connection: FileConnection, statement: str, rows: Sequence[_Row]) -> int:
     """Do a statement for every row of values, many at once; how many rows of the table that changed."""
     changed = begin = 0
-    names = _names(statement)
     while left := len(rows) - begin:
-        size = min(_AT_ONCE, 1 << (left.bit_length() - 1))  # so that few statements are to be prepared
-        values = [row[name] for row in rows[begin : begin + size] for name in names]
+        # Powers of two, so that few statements are to be prepared. No share has the number NULL.
+        power = left.bit_length() - 1 if statement == _CHUNK else (left - 1).bit_length()
+        size = min(_AT_ONCE, 1 << power)
+        values = list(chain.from_iterable(rows[begin : begin + size]))
+        values += [None] * ((size - left) * len(rows[0]))
         changed += connection.driver.execute(_for_many(statement, size), values).rowcount
-        begin += size
+        begin += min(size, left)
     return changed
 
 
@@ -123,28 +126,28 @@ def _for_many(statement: str, size: int) -> str:
     return f"{change} FROM ({table}) AS given{where}{condition}"
 
 
-def _change(entry: Entry) -> tuple[str, dict[str, object]]:
-    """What an entry does, and the values that it takes, as columns hold them."""
+def _change(entry: Entry) -> tuple[str, _Row]:
+    """What an entry does, and the values for it, in the order of their names, as columns hold them."""
+    share = entry.share_id
     match entry:
         case Intent():
-            at = microseconds_of(entry.at)
-            return _INTENT, {"token": entry.token, "runner_id": entry.runner_id, "at": at}
+            return _INTENT, (entry.token, microseconds_of(entry.at), share, entry.runner_id)
         case Started():
-            return _STARTED, {"token": entry.token, "at": microseconds_of(entry.at)}
+            return _STARTED, (microseconds_of(entry.at), share, entry.token)
         case Outcome():
-            statement = _NEVER_BEGAN if entry.token is None else _ENDED
-            return statement, {
-                **kept(columns_of(entry.result)),
-                "token": entry.token,
-                "reconciled": entry.reconciled,
-            }
+            values = kept(columns_of(entry.result))
+            row = (values.pop("started_at"), entry.reconciled, share)
+            if entry.token is None:
+                return _NEVER_BEGAN, (*values.values(), *row)
+            return _ENDED, (*values.values(), *row, entry.token)
         case Settled():
-            return _SETTLED, {}
+            return _SETTLED, (share,)
         case Chunk():
-            return _CHUNK, {
-                "sequence": entry.sequence,
-                "at": microseconds_of(entry.at),
-                "stream": STREAMS[entry.stream],
-                "offset_bytes": entry.offset_bytes,
-                "content": entry.content,
-            }
+            return _CHUNK, (
+                share,
+                entry.sequence,
+                microseconds_of(entry.at),
+                STREAMS[entry.stream],
+                entry.offset_bytes,
+                entry.content,
+            )
