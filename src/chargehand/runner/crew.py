@@ -21,7 +21,7 @@ from chargehand.runner.tally import Tally
 from chargehand.runner.visit import Visit, defect, unreachable, untouched
 from chargehand.runner.watch import Watch
 from chargehand.share import TemplateInvocation
-from chargehand.strand import Hub
+from chargehand.strand import Hub, Signal
 
 STACK_BYTES = 512 * 1024
 """For each thread, so that a thousand of them fit into little memory."""
@@ -167,23 +167,45 @@ class Crew:
 
     def _serve_on(self, slots: int, hub: Hub) -> None:
         for _ in range(slots):
-            hub.spawn(self._serve_all)
+            hub.spawn(partial(self._serve_all, hub))
         hub.run()
 
-    def _serve_all(self) -> None:
+    def _serve_all(self, hub: Hub | None = None) -> None:
+        """Serve turns; in a strand the next one begins while the host of the last one still cleans up."""
+        parted = Signal()
+        parted.set()
         while (turn := self._line.take()) is not None:
-            self._serve(turn)
+            visit = self._serve(turn)
+            if hub is None:
+                self._part(turn, visit)
+            elif visit is not None:
+                parted.wait()
+                parted = Signal()
+                hub.spawn(partial(self._part, turn, visit, parted))
+            self._line.leave()
 
-    def _serve(self, turn: Turn) -> None:
+    def _serve(self, turn: Turn) -> Visit | None:
         """Take one turn; whatever we do wrong meets its host and nobody else."""
         try:
-            self._visit(turn).part()
+            return self._visit(turn)
         except Exception as error:  # noqa: BLE001 - logged by `defect`, and told
-            outcome = defect(turn.share.host, error)
-            self._herald.notice(f"{turn.share.host}: {outcome.reason}")
-            self.finish(untouched(turn.share, outcome))
+            self._own_up(turn, error)
+            return None
+
+    def _part(self, turn: Turn, visit: Visit | None, parted: Signal | None = None) -> None:
+        try:
+            if visit is not None:
+                visit.part()
+        except Exception as error:  # noqa: BLE001 - logged by `defect`, and told
+            self._own_up(turn, error)
         finally:
-            self._line.leave()
+            if parted is not None:
+                parted.set()
+
+    def _own_up(self, turn: Turn, error: Exception) -> None:
+        outcome = defect(turn.share.host, error)
+        self._herald.notice(f"{turn.share.host}: {outcome.reason}")
+        self.finish(untouched(turn.share, outcome))
 
     def _visit(self, turn: Turn) -> Visit:
         """Make one visit, to its result or to another try; its session is still open then."""
