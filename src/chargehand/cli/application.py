@@ -1,6 +1,7 @@
 """The command line as a whole: parse, answer, and turn every ending into text and one exit code."""
 
 import gc
+import os
 import signal
 import sys
 import traceback
@@ -52,8 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.setswitchinterval(_SWITCH_S)
     signal.signal(signal.SIGTERM, _terminate)
     code = status(sys.argv[1:] if arguments is None else arguments)
-    gc.freeze()  # the system takes the memory back; nobody need look through it for that
-    sys.exit(code)
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+    except (AttributeError, OSError):  # it was closed, or nobody reads it
+        sys.exit(code)
+    os._exit(code)  # the system takes everything back at once; Python would take it apart piece by piece
 
 
 def status(arguments: Sequence[str]) -> int:
