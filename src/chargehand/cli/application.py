@@ -13,7 +13,7 @@ import click
 
 from chargehand import __version__
 from chargehand.cli import screen
-from chargehand.cli.command import StdoutClosedError
+from chargehand.cli.command import StdoutClosedError, find
 from chargehand.cli.surface import COMMANDS
 from chargehand.errors import ChargehandError, InvalidError
 
@@ -96,7 +96,6 @@ def application() -> click.Group:
     )
     return _Group(
         "chargehand",
-        commands={str(command.name): command for command in COMMANDS},
         params=[version],
         help=_HELP,
         epilog=_EPILOG,
@@ -105,10 +104,15 @@ def application() -> click.Group:
 
 
 class _Group(click.Group):
-    """Lists its commands in the order of a day's work, not of the alphabet."""
+    """Lists its commands in the order of a day's work, not of the alphabet; loads them when asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(self.commands)
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        for name in (cmd_name,) if cmd_name in COMMANDS else COMMANDS:  # click looks for one that is alike
+            self.commands[name] = find(f"surface.{COMMANDS[name]}")
+        return self.commands.get(cmd_name)
 
 
 def _show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
