@@ -1,6 +1,5 @@
 """The command line as a whole: parse, answer, and turn every ending into text and one exit code."""
 
-import gc
 import os
 import signal
 import sys
@@ -20,8 +19,6 @@ from chargehand.errors import ChargehandError, InvalidError
 INTERRUPTED = 130
 TERMINATED = 143
 
-_COLLECT_AFTER: Final = (200_000, 10, 10)
-"""Objects, and collections: a fleet is many objects, and hardly any of them are garbage."""
 _SWITCH_S: Final = 0.05
 """A thread that computes gives way after so long; the one that serves hosts does at every packet anyway."""
 
@@ -49,7 +46,6 @@ Exit codes:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
-    gc.set_threshold(*_COLLECT_AFTER)
     sys.setswitchinterval(_SWITCH_S)
     signal.signal(signal.SIGTERM, _terminate)
     code = status(sys.argv[1:] if arguments is None else arguments)
