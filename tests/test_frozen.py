@@ -41,9 +41,22 @@ class Pair(Base):
         return "a pair"
 
 
-BOTH = (_body(dataclass(frozen=True, slots=True, kw_only=True)), _body(frozen))
+def _made_often(kind):
+    for _ in range(100):
+        kind(name="x")
+    return kind
 
 
+def _inspected(kind):
+    return [str(each) for each in inspect.signature(kind(name="x").__init__).parameters]
+
+
+THEIRS = _body(dataclass(frozen=True, slots=True, kw_only=True))
+OURS = {"seldom": lambda: _body(frozen), "often": lambda: _made_often(_body(frozen))}
+"""What has few instances is made in another way than what has many."""
+
+
+@pytest.mark.parametrize("made", OURS)
 @pytest.mark.parametrize("act", [
     lambda kind: repr(kind(name="x", size=2)),
     lambda kind: kind(name="x") == kind(name="x", remark="other"),
@@ -53,25 +66,29 @@ BOTH = (_body(dataclass(frozen=True, slots=True, kw_only=True)), _body(frozen))
     lambda kind: asdict(copy.deepcopy(kind(name="x", parts=["a"]))),
     lambda kind: kind(name="x").parts is kind(name="x").parts,
     lambda kind: kind.__slots__,
-    lambda kind: [str(each) for each in inspect.signature(kind(name="x").__init__).parameters],
     lambda kind: kind.__match_args__,
     lambda kind: hasattr(kind(name="x"), "__dict__"),
 ])  # fmt: skip
-def test_it_does_what_a_dataclass_does(act):
-    theirs, ours = map(act, BOTH)
-    assert ours == theirs
+def test_it_does_what_a_dataclass_does(act, made):
+    assert act(OURS[made]()) == act(THEIRS)
 
 
+def test_what_is_made_often_says_what_it_takes():
+    assert _inspected(OURS["often"]()) == _inspected(THEIRS)
+
+
+@pytest.mark.parametrize("made", OURS)
 @pytest.mark.parametrize("act", [
     lambda kind: kind(),
     lambda kind: kind("x"),
+    lambda kind: kind("x", name="x"),
     lambda kind: kind(name="x", colour="red"),
     lambda kind: kind(name="x", length=1),
     lambda kind: hash(kind(name="x")),
 ])  # fmt: skip
-def test_it_refuses_what_a_dataclass_refuses(act):
+def test_it_refuses_what_a_dataclass_refuses(act, made):
     said = []
-    for kind in BOTH:
+    for kind in (THEIRS, OURS[made]()):
         with pytest.raises(TypeError) as caught:
             act(kind)
         said.append(str(caught.value))
@@ -79,12 +96,18 @@ def test_it_refuses_what_a_dataclass_refuses(act):
 
 
 def test_nothing_of_it_is_changed():
-    thing = BOTH[1](name="x")
+    thing = OURS["seldom"]()(name="x")
     for name in ("name", "colour"):
         with pytest.raises(FrozenInstanceError, match=name):
             setattr(thing, name, "y")
         with pytest.raises(FrozenInstanceError, match=name):
             delattr(thing, name)
+
+
+@pytest.mark.parametrize("act", [Pair, lambda: Pair(1, 2, a=3), lambda: Pair(1, b=2, a=3)])
+def test_it_refuses_what_it_does_not_know_how_to_place(act):
+    with pytest.raises(TypeError, match="__init__"):
+        act()
 
 
 def test_it_inherits_and_says_what_it_says_itself():

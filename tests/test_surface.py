@@ -40,7 +40,10 @@ HEAVY = (
 
 
 def commands(group: click.Group, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         yield (*path, name), command
         if isinstance(command, click.Group):
             yield from commands(command, *path, name)
@@ -105,8 +108,8 @@ def imported(project: Path, line: str, **environ: str) -> set[str]:
     """The heavy libraries that a command imports."""
     script = (
         "import sys\n"
-        "from chargehand.cli.application import main\n"
-        "try:\n    main()\n"
+        "from chargehand.cli.application import status\n"
+        "try:\n    sys.exit(status(sys.argv[1:]))\n"
         "finally:\n"
         f"    print(*(name for name in {HEAVY!r} if name in sys.modules), file=sys.stderr)\n"
     )

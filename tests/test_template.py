@@ -16,11 +16,13 @@ from chargehand.template import (
     TemplateInput,
     Templates,
     check_values,
+    collection,
     describe,
     fill_values,
     inline_template,
     load_templates,
     read_template,
+    templates_with,
 )
 from laws import tried
 
@@ -161,6 +163,22 @@ def test_an_empty_script_and_a_wrong_input_are_told_together():
 def write(folder: Path, file: str, text: str) -> None:
     folder.mkdir(exist_ok=True)
     (folder / file).write_text(text)
+
+
+def test_the_shipped_templates_alone_are_read_when_one_is_asked_for(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(
+        collection, "read_template", lambda *given: read.append(given) or read_template(*given)
+    )
+    templates = templates_with(tmp_path)
+    assert not read
+    assert len(templates) == len(read) > 0
+
+
+def test_a_wrong_template_of_the_project_is_told_at_once(tmp_path):
+    write(tmp_path, "a.j2", "no metadata")
+    with pytest.raises(TemplateError):
+        templates_with(tmp_path)
 
 
 def test_the_projects_own_template_goes_before_a_shipped_one_by_name_and_feature(tmp_path):

@@ -21,8 +21,8 @@
 A host's trouble is no error: it is a `HostResult`.
 """
 
-import difflib
 from collections.abc import Iterable, Sequence
+from importlib import import_module
 from typing import ClassVar, Literal
 
 from chargehand.frozen import frozen
@@ -176,7 +176,8 @@ class StoreError(ChargehandError):
 def nearest(name: str, known: Iterable[str], limit: int = 1) -> list[str]:
     """The known names most like `name`, best first; none when nothing is close."""
     folded = {candidate.casefold(): candidate for candidate in known}
-    close = difflib.get_close_matches(name.casefold(), folded, n=limit, cutoff=0.6)
+    alike = import_module("difflib").get_close_matches  # loaded when something is misspelt
+    close = alike(name.casefold(), folded, n=limit, cutoff=0.6)
     return [folded[candidate] for candidate in close]
 
 

@@ -7,7 +7,7 @@ token names says it all: without it the script never started, and with its exit 
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from importlib.resources import files
+from pathlib import Path
 from typing import Final, Literal
 
 from chargehand.frozen import frozen
@@ -23,7 +23,7 @@ PATIENCE_S: Final = 15
 KEPT: Final = timedelta(days=6)
 """Hosts clean up what is a week old, so that a folder missing after this says nothing."""
 
-_QUESTION: Final = files("chargehand").joinpath("evidence.sh").read_bytes()
+_QUESTION: Final = Path(__file__).with_name("evidence.sh").read_bytes()
 
 _REMOVAL: Final = """\
 for parent in "$@"; do

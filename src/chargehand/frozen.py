@@ -1,15 +1,18 @@
 """Frozen: dataclasses that cannot be changed, made in a fifth of the time that `dataclass` takes.
 
-A command loads two hundred of them and uses a few dozen; `dataclass` compiles six functions for each. Here
-`__init__` is compiled when the first instance is made, and the rest is the same function for all.
+A command loads two hundred of them and makes a few instances of some; `dataclass` compiles six functions for
+each. Here `__init__` is compiled for what is made often, and the rest is the same function for all.
 """
 
 from collections.abc import Callable
 from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
 from operator import attrgetter
-from typing import Any, Never, TypeVar, dataclass_transform, overload
+from typing import Any, Final, Never, TypeVar, dataclass_transform, overload
 
 T = TypeVar("T")
+
+_OFTEN: Final = 32
+"""Making so many by hand takes less long than compiling."""
 
 
 @overload
@@ -26,6 +29,9 @@ def frozen(cls: Any = None, /, *, kw_only: bool = True, slots: bool = True) -> A
 
     def decorate(cls: type[Any]) -> type[Any]:
         own = {name for name, what in vars(cls).items() if what is not None}
+        cls.__doc__ = (
+            cls.__doc__ or cls.__name__
+        )  # else `dataclass` makes one of a signature, which takes long
         made = dataclass(init=False, repr=False, eq=False, slots=slots, kw_only=kw_only)(cls)
         compared = [each.name for each in fields(made) if each.compare]
         equal, number = _comparing(attrgetter(*compared) if compared else _nothing)
@@ -40,8 +46,39 @@ def frozen(cls: Any = None, /, *, kw_only: bool = True, slots: bool = True) -> A
 
 def _init_later(cls: type[Any]) -> Callable[..., None]:
     def init(self: object, *arguments: object, **named: object) -> None:
-        cls.__init__ = _init(cls)
+        cls.__init__ = _init_by_hand(cls)
         cls.__init__(self, *arguments, **named)
+
+    return init
+
+
+def _init_by_hand(cls: type[Any]) -> Callable[..., None]:
+    """`__init__` of the first instances; what is made often, or wrongly, is left to the compiled one."""
+    setters = [(each.name, _setter(cls, each)) for each in fields(cls)]
+    positional = [each.name for each in fields(cls) if each.init and not each.kw_only]
+    known = {each.name for each in fields(cls) if each.init}
+    required = {each.name for each in fields(cls) if each.init and _is_required(each)}
+    defaults = {each.name: each.default for each in fields(cls) if each.default is not MISSING}
+    makers = [(each.name, each.default_factory) for each in fields(cls) if callable(each.default_factory)]
+    turns = iter(range(_OFTEN))
+
+    def init(self: Any, *arguments: object, **named: object) -> None:  # noqa: ANN401 - any of them
+        given = {**dict(zip(positional, arguments, strict=False)), **named}
+        if (
+            len(given) < len(arguments) + len(named)
+            or not required <= given.keys() <= known
+            or next(turns, None) is None
+        ):
+            cls.__init__ = _init(cls)
+            cls.__init__(self, *arguments, **named)
+            return
+        made = {name: make() for name, make in makers if name not in given}
+        values = {**defaults, **made, **given}
+        for name, setter in setters:
+            if name in values:
+                setter(self, values[name])
+        if hasattr(self, "__post_init__"):
+            self.__post_init__()
 
     return init
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import field
 from datetime import datetime
 from itertools import islice
-from zoneinfo import ZoneInfo
 
 from chargehand.blackout import NO_BLACKOUT, Blackout
 from chargehand.errors import Problem, UsageError
 from chargehand.frozen import frozen
 from chargehand.job import Job
 from chargehand.limits import Limits
+from chargehand.moment import zone_called
 from chargehand.notify import Wish
 from chargehand.push import Push
 from chargehand.recurrence import CronLine, occurrences
@@ -155,7 +155,7 @@ class JobInvocation:
         recurrence = self.recurrence
         if recurrence is None:
             return
-        zone = ZoneInfo(recurrence.time_zone)
+        zone = zone_called(recurrence.time_zone)
         begin = max(now, self.scheduling.start_at or now) if self.scheduling else now
         for at in islice(occurrences(recurrence.cron_line, zone, begin), recurrence.max_iteration):
             if recurrence.end_time is not None and at >= recurrence.end_time:

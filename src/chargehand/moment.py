@@ -4,17 +4,16 @@ import math
 import re
 from datetime import UTC, datetime, tzinfo
 from functools import cache
-from zoneinfo import ZoneInfo, available_timezones
+from importlib import import_module
 
 from chargehand.errors import did_you_mean
 
-_MOMENT = re.compile(
-    r"(?P<date>\d{4}-\d\d-\d\d)"
+_MOMENT = (
+    r"(?ai)(?P<date>\d{4}-\d\d-\d\d)"
     r"(?:[T ](?P<time>\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)"
-    r"(?: ?(?P<utc>UTC|Z)| ?(?P<offset>[+-]\d\d:?\d\d))?)?",
-    re.ASCII | re.IGNORECASE,
+    r"(?: ?(?P<utc>UTC|Z)| ?(?P<offset>[+-]\d\d:?\d\d))?)?"
 )
-_DURATION_PART = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([wdhms])", re.ASCII)
+_DURATION_PART = r"(?a)(\d{1,9}(?:\.\d{1,9})?)([wdhms])"
 _UNIT_S = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 
@@ -43,7 +42,7 @@ def parse_moment(text: str, zone: tzinfo | None = None) -> datetime:
     Raises:
         MomentError: The text is no instant, has no zone, or names a local time that does not exist.
     """
-    match = _MOMENT.fullmatch(text.strip())
+    match = re.fullmatch(_MOMENT, text.strip())
     if match is None:
         raise MomentError(f"`{text}` is no date and time; write it as 2027-01-31T08:00:00+01:00")
     try:
@@ -89,7 +88,7 @@ def parse_duration(value: object) -> float:
         if math.isfinite(seconds) and seconds >= 0:
             return seconds
     if isinstance(value, str):
-        parts = _DURATION_PART.findall(value.replace(" ", ""))
+        parts = re.findall(_DURATION_PART, value.replace(" ", ""))
         units = [unit for _, unit in parts]
         in_order = units == sorted(set(units), key="wdhms".index)
         if parts and in_order and "".join(number + unit for number, unit in parts) == value.replace(" ", ""):
@@ -99,7 +98,17 @@ def parse_duration(value: object) -> float:
     raise MomentError(f"`{value}` is no length of time; write seconds, or 30s, 5m, 6h, 2d, 1w, 1h30m")
 
 
-def find_zone(name: str) -> ZoneInfo:
+def zone_called(name: str) -> tzinfo:
+    """An IANA time zone that is known to be there, and called so by `str`; most jobs need none.
+
+    Raises:
+        KeyError: There is none.
+    """
+    zone: tzinfo = import_module("zoneinfo").ZoneInfo(name)
+    return zone
+
+
+def find_zone(name: str) -> tzinfo:
     """The IANA time zone called `name`.
 
     Raises:
@@ -107,7 +116,7 @@ def find_zone(name: str) -> ZoneInfo:
     """
     known = _zone_names()
     if name in known:
-        return ZoneInfo(name)
+        return zone_called(name)
     of_that_city = [zone for zone in sorted(known) if zone.casefold().endswith("/" + name.casefold())]
     hint = f"did you mean `{of_that_city[0]}`?" if of_that_city else did_you_mean(name, known)
     advice = hint or "names look like `Europe/Berlin`"
@@ -117,4 +126,4 @@ def find_zone(name: str) -> ZoneInfo:
 @cache
 def _zone_names() -> frozenset[str]:
     """Every zone there is; looking for them reads hundreds of files."""
-    return frozenset(available_timezones())
+    return frozenset(import_module("zoneinfo").available_timezones())

@@ -12,12 +12,10 @@ USUAL_SCHEMES: Final = ("https", "ssh")
 
 _HOST: Final = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])"
 _USER: Final = r"(?:[A-Za-z0-9_][A-Za-z0-9_.~-]*@)?"
-_URL: Final = re.compile(rf"(https|http|ssh|git)://({_USER})({_HOST}(?::[0-9]{{1,5}})?)/[!-~]+\Z")
-_SCP: Final = re.compile(rf"({_USER})({_HOST}):(?!//)[!-9;-~]+\Z")
-_FILE: Final = re.compile(r"file:///[!-~]+\Z")
-_BRANCH: Final = re.compile(
-    r"(?![-/.])(?!.*(?:\.\.|//|@\{|/\.|\.lock(?:/|\Z)))[^\x00- ~^:?*\[\\\x7f]+(?<![/.])\Z"
-)
+_URL: Final = rf"(https|http|ssh|git)://({_USER})({_HOST}(?::[0-9]{{1,5}})?)/[!-~]+\Z"
+_SCP: Final = rf"({_USER})({_HOST}):(?!//)[!-9;-~]+\Z"
+_FILE: Final = r"file:///[!-~]+\Z"
+_BRANCH: Final = r"(?![-/.])(?!.*(?:\.\.|//|@\{|/\.|\.lock(?:/|\Z)))[^\x00- ~^:?*\[\\\x7f]+(?<![/.])\Z"
 
 
 @frozen
@@ -90,7 +88,7 @@ class Remote:
     @property
     def server(self) -> str:
         """Scheme, host and port of the URL, which a token is for."""
-        found = _URL.match(self.url)
+        found = re.match(_URL, self.url)
         return f"{found[1]}://{found[3]}" if found else ""
 
 
@@ -100,7 +98,7 @@ def refuse_url(url: str, protocols: tuple[str, ...] = USUAL_SCHEMES) -> tuple[st
     The URL is not repeated: it may hold a password.
     """
     scheme = url.partition("://")[0] if "://" in url else ""
-    if not any(kind.match(url) for kind in (_URL, _FILE, _SCP)):
+    if not any(re.match(kind, url) for kind in (_URL, _FILE, _SCP)):
         if scheme in SCHEMES and "@" in url and ":" in url.partition("://")[2].partition("@")[0]:
             return "a password must not stand in the URL", 'write it as token = { env = "NAME" }'
         return "it is no URL that is understood", "write https://host/path or ssh://user@host/path"
@@ -115,7 +113,7 @@ def refuse_url(url: str, protocols: tuple[str, ...] = USUAL_SCHEMES) -> tuple[st
 
 def is_branch(text: str) -> bool:
     """Whether a text can be the name of a branch, and nothing else."""
-    return bool(_BRANCH.match(text)) and text != "@" and len(text) <= 200
+    return bool(re.match(_BRANCH, text)) and text != "@" and len(text) <= 200
 
 
 def is_path(text: str) -> bool:

@@ -20,7 +20,7 @@ from chargehand.reference import Prompt, SecretReference, refuse_prompt, resolve
 from chargehand.secret import Secret
 from chargehand.settings import Settings, load_settings
 from chargehand.taxonomy import Taxonomies, load_taxonomies
-from chargehand.template import SHIPPED_FOLDER, Templates, load_templates
+from chargehand.template import Templates, templates_with
 from chargehand.trees import Tree, Trees
 
 
@@ -166,7 +166,7 @@ class Repository:
         Raises:
             TemplateError: With everything that is wrong with them.
         """
-        return load_templates([SHIPPED_FOLDER, self.root / self.settings.templates])
+        return templates_with(self.root / self.settings.templates)
 
     @cached_property
     def bookmarks(self) -> Bookmarks:

@@ -1,6 +1,6 @@
 """The command line as a whole: parse, answer, and turn every ending into text and one exit code."""
 
-import gc
+import os
 import signal
 import sys
 import traceback
@@ -12,15 +12,13 @@ import click
 
 from chargehand import __version__
 from chargehand.cli import screen
-from chargehand.cli.command import StdoutClosedError
+from chargehand.cli.command import StdoutClosedError, find
 from chargehand.cli.surface import COMMANDS
 from chargehand.errors import ChargehandError, InvalidError
 
 INTERRUPTED = 130
 TERMINATED = 143
 
-_COLLECT_AFTER: Final = (200_000, 10, 10)
-"""Objects, and collections: a fleet is many objects, and hardly any of them are garbage."""
 _SWITCH_S: Final = 0.05
 """A thread that computes gives way after so long; the one that serves hosts does at every packet anyway."""
 
@@ -48,12 +46,15 @@ Exit codes:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
-    gc.set_threshold(*_COLLECT_AFTER)
     sys.setswitchinterval(_SWITCH_S)
     signal.signal(signal.SIGTERM, _terminate)
     code = status(sys.argv[1:] if arguments is None else arguments)
-    gc.freeze()  # the system takes the memory back; nobody need look through it for that
-    sys.exit(code)
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+    except (AttributeError, OSError):  # it was closed, or nobody reads it
+        sys.exit(code)
+    os._exit(code)  # the system takes everything back at once; Python would take it apart piece by piece
 
 
 def status(arguments: Sequence[str]) -> int:
@@ -91,7 +92,6 @@ def application() -> click.Group:
     )
     return _Group(
         "chargehand",
-        commands={str(command.name): command for command in COMMANDS},
         params=[version],
         help=_HELP,
         epilog=_EPILOG,
@@ -100,10 +100,15 @@ def application() -> click.Group:
 
 
 class _Group(click.Group):
-    """Lists its commands in the order of a day's work, not of the alphabet."""
+    """Lists its commands in the order of a day's work, not of the alphabet; loads them when asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(self.commands)
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        for name in (cmd_name,) if cmd_name in COMMANDS else COMMANDS:  # click looks for one that is alike
+            self.commands[name] = find(f"surface.{COMMANDS[name]}")
+        return self.commands.get(cmd_name)
 
 
 def _show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:

@@ -1,21 +1,20 @@
 """When a job runs, how often, and how many hosts at once."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from chargehand.blackout import NO_BLACKOUT, Blackout
 from chargehand.compose.catalogue import Catalogue, Overrides
 from chargehand.compose.findings import Findings
 from chargehand.invocation import Punctuality, Recurrence, Scheduling
 from chargehand.limits import Amount, Limits, Retry
-from chargehand.moment import find_zone, parse_moment
+from chargehand.moment import find_zone, parse_moment, zone_called
 from chargehand.recurrence import clock_change_warnings, next_occurrence, read_cron_line
 from chargehand.recurring import MISSED_RUNS, OVERLAPS
 from chargehand.settings import Settings
 
 
-def compose_zone(findings: Findings, settings: Settings) -> ZoneInfo | None:
+def compose_zone(findings: Findings, settings: Settings) -> tzinfo | None:
     """The zone of the job's times: its own, else the setting's, else none."""
     name = findings.job.text("time_zone")
     if name is not None:
@@ -24,7 +23,7 @@ def compose_zone(findings: Findings, settings: Settings) -> ZoneInfo | None:
 
 
 def compose_timing(
-    findings: Findings, zone: ZoneInfo | None, now: datetime, overrides: Overrides
+    findings: Findings, zone: tzinfo | None, now: datetime, overrides: Overrides
 ) -> tuple[Recurrence | None, Scheduling | None]:
     """When the job runs: at once and only once when that is asked for."""
     if overrides.once:
@@ -50,14 +49,14 @@ def compose_punctuality(findings: Findings) -> Punctuality:
     )
 
 
-def compose_blackout(findings: Findings, catalogue: Catalogue, zone: ZoneInfo | None) -> Blackout:
+def compose_blackout(findings: Findings, catalogue: Catalogue, zone: tzinfo | None) -> Blackout:
     """When the job does not start by itself: by the calendars of the settings and its own."""
     files = findings.job.calendars(catalogue.settings.blackout, catalogue.settings.file)
     return findings.attempt(lambda: catalogue.calendars.blackout(files, zone or UTC)) or NO_BLACKOUT
 
 
 def compose_recurrence(
-    findings: Findings, zone: ZoneInfo | None, now: datetime, overrides: Overrides
+    findings: Findings, zone: tzinfo | None, now: datetime, overrides: Overrides
 ) -> Recurrence | None:
     """When the job runs again and again; a cron line without a zone is UTC."""
     path = ("job_invocation", "recurrence")
@@ -77,7 +76,7 @@ def compose_recurrence(
     findings.warnings += [replace(doubt, place=place) for doubt in doubts]
     return Recurrence(
         cron_line=line,
-        time_zone=zone.key if zone else "UTC",
+        time_zone=str(zone) if zone else "UTC",
         max_iteration=findings.job.number(*path, "max_iteration"),
         end_time=end_time,
         purpose=findings.job.text(*path, "purpose"),
@@ -85,7 +84,7 @@ def compose_recurrence(
 
 
 def compose_scheduling(
-    findings: Findings, zone: ZoneInfo | None, now: datetime, overrides: Overrides
+    findings: Findings, zone: tzinfo | None, now: datetime, overrides: Overrides
 ) -> Scheduling | None:
     """When the job starts, if not at once; a start asked for now leaves `scheduling` aside."""
     path = ("job_invocation", "scheduling")
@@ -110,7 +109,7 @@ def _check_first_run(
     start_at = scheduling.start_at if scheduling else None
     start_before = scheduling.start_before if scheduling else None
     after = (start_at - timedelta(seconds=1)) if start_at else now
-    first = next_occurrence(recurrence.cron_line, ZoneInfo(recurrence.time_zone), after)
+    first = next_occurrence(recurrence.cron_line, zone_called(recurrence.time_zone), after)
     said = f"its first run would be at {first:%Y-%m-%dT%H:%M:%SZ}"
     if recurrence.end_time and now < recurrence.end_time <= first:
         path = ("job_invocation", "recurrence", "end_time")
@@ -152,6 +151,6 @@ def _amount(value: object) -> Amount | None:
     return value
 
 
-def _moment(findings: Findings, zone: ZoneInfo | None, *path: str | int) -> datetime | None:
+def _moment(findings: Findings, zone: tzinfo | None, *path: str | int) -> datetime | None:
     text = findings.job.text(*path)
     return None if text is None else findings.attempt(lambda: parse_moment(text, zone), *path)

@@ -4,13 +4,13 @@ import ipaddress
 import re
 from typing import NamedTuple
 
-_RANGE = re.compile(r"\[(?:[a-z]:[a-z]|[0-9]+:[0-9]+)(?::[0-9]+)?\]", re.IGNORECASE)
-_HEX_RANGE = re.compile(r"\[[0-9a-f]+:[0-9a-f]+(?::[0-9]+)?\]", re.IGNORECASE)
-_LABEL = re.compile(r"\w(?:[\w-]*[^\W_])?")
-_BRACKETED_PORT = re.compile(r"\[(.+)\]:([0-9]+)")
-_PORT = re.compile(r"((?:[^:\[\]]|\[[^\]]*\])*):([0-9]+)")
+_RANGE = r"(?i)\[(?:[a-z]:[a-z]|[0-9]+:[0-9]+)(?::[0-9]+)?\]"
+_HEX_RANGE = r"(?i)\[[0-9a-f]+:[0-9a-f]+(?::[0-9]+)?\]"
+_LABEL = r"\w(?:[\w-]*[^\W_])?"
+_BRACKETED_PORT = r"\[(.+)\]:([0-9]+)"
+_PORT = r"((?:[^:\[\]]|\[[^\]]*\])*):([0-9]+)"
 _ADDRESS = re.compile(r"\w[\w.-]*")
-_ZONE = re.compile(r"[\w.-]+")
+_ZONE = r"[\w.-]+"
 _PLAIN_WORD = re.compile(r"\w[\w.-]*", re.ASCII)  # what nearly every word is, and nothing minds
 _SHELL = frozenset("'`\"$;&|<>(){}*?!#~")
 
@@ -29,16 +29,16 @@ def split_port(pattern: str) -> tuple[str, int | None]:
     """
     if _PLAIN_WORD.fullmatch(pattern):
         return pattern, None
-    match = _BRACKETED_PORT.fullmatch(pattern) or _PORT.fullmatch(pattern)
+    match = re.fullmatch(_BRACKETED_PORT, pattern) or re.fullmatch(_PORT, pattern)
     name, port = (match[1], int(match[2])) if match else (pattern, None)
     return (name, port) if is_host_pattern(name) else (pattern, None)
 
 
 def is_host_pattern(text: str) -> bool:
     """Whether this is a host name, an IPv4 or an IPv6 address; ranges may stand in any part."""
-    if all(_LABEL.fullmatch(label) for label in _RANGE.sub("0", text).split(".")):
+    if all(re.fullmatch(_LABEL, label) for label in re.sub(_RANGE, "0", text).split(".")):
         return True
-    return is_ip_address(_HEX_RANGE.sub("0", text))
+    return is_ip_address(re.sub(_HEX_RANGE, "0", text))
 
 
 def is_ip_address(text: str) -> bool:
@@ -48,7 +48,7 @@ def is_ip_address(text: str) -> bool:
     except ValueError:
         return False
     zone = getattr(address, "scope_id", None)
-    return zone is None or _ZONE.fullmatch(zone) is not None
+    return zone is None or re.fullmatch(_ZONE, zone) is not None
 
 
 def name_fault(name: str) -> Fault | None:

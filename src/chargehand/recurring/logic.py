@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from chargehand.errors import InvocationError, Problem, UsageError
 from chargehand.frozen import frozen
+from chargehand.moment import zone_called
 from chargehand.recurrence import occurrences, read_cron_line
 
 State = Literal["active", "disabled", "finished", "cancelled"]
@@ -146,8 +146,8 @@ def is_over(logic: RecurringLogic, now: datetime) -> bool:
 def nominal_times(logic: RecurringLogic, after: datetime) -> Iterator[datetime]:
     """Nominal times later than `after`, from `start_at` on and in time to start before `end_time`."""
     try:
-        zone = ZoneInfo(logic.time_zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+        zone = zone_called(logic.time_zone)
+    except (KeyError, ValueError, OSError):
         message = f"there is no time zone `{logic.time_zone}`"
         raise InvocationError(Problem(message, rule="time")) from None
     after = after.astimezone(UTC).replace(microsecond=0)

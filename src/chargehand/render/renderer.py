@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import islice
 from typing import Any, Self
 
@@ -56,7 +57,6 @@ class Renderer:
         self._prepared: _Task | None = None
         self._kinds = Kinds(templates)
         self._words = _Words()
-        self._library_needs_inventory = any(map(_names_inventory, templates))
 
     def __enter__(self) -> Self:
         return self
@@ -268,7 +268,11 @@ class Renderer:
         return worker
 
     def _needs_inventory(self, template: JobTemplate) -> bool:
-        return self._library_needs_inventory or _names_inventory(template)
+        return _names_inventory(template) or self._library_needs_inventory
+
+    @cached_property
+    def _library_needs_inventory(self) -> bool:
+        return any(map(_names_inventory, self._templates))
 
     def _inventory(self) -> dict[str, Any]:
         groups: Mapping[str, Sequence[str]] | None = self._groups

@@ -14,16 +14,14 @@ from chargehand.moment import MomentError, local_moment, parse_moment
 FORMS = '2024-03-15, 2024-03-15T10:30Z, 15 March 2024, today, yesterday, "2 hours ago", "1 week from now"'
 
 _UNITS = r"(?P<unit>second|minute|hour|day|week|month|year)s?"
-_RELATIVE = re.compile(
-    rf"(?P<count>\d{{1,6}})\s+{_UNITS}\s+(?P<way>ago|from\s+now)", re.ASCII | re.IGNORECASE
-)
-_REST_OF_RELATIVE = re.compile(rf"\s+{_UNITS}\s+(?:ago|from\s+now)\b", re.ASCII | re.IGNORECASE)
+_RELATIVE = rf"(?ai)(?P<count>\d{{1,6}})\s+{_UNITS}\s+(?P<way>ago|from\s+now)"
+_REST_OF_RELATIVE = rf"(?ai)\s+{_UNITS}\s+(?:ago|from\s+now)\b"
 _TIME = (
     r"(?:[T ]\s*(?P<hour>\d\d?)(?::(?P<minute>\d\d)(?::(?P<second>\d\d)(?:\.\d{1,9})?)?)"
     r"(?:\s*(?:(?P<utc>Z|UTC)|(?P<sign>[+-])(?P<zone_hour>\d\d):?(?P<zone_minute>\d\d)?))?)?"
 )
 _DAYS = [
-    re.compile(form + _TIME, re.ASCII | re.IGNORECASE)
+    f"(?ai){form}{_TIME}"
     for form in (
         r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)",
         r"(?P<year>\d{4})/(?P<month>\d\d?)/(?P<day>\d\d?)",
@@ -31,10 +29,8 @@ _DAYS = [
         r"(?P<name>[a-z]{3,9})\s+(?P<day>\d\d?),?\s+(?P<year>\d{4})",
     )
 ]
-_MONTHS = [
-    re.compile(form, re.ASCII | re.IGNORECASE)
-    for form in (r"(?P<year>\d{4})-(?P<month>\d\d)", r"(?P<name>[a-z]{3,9})\s+(?P<year>\d{4})")
-]
+_MONTHS = [r"(?ai)(?P<year>\d{4})-(?P<month>\d\d)", r"(?ai)(?P<name>[a-z]{3,9})\s+(?P<year>\d{4})"]
+"""Compiled by `re` when a value is to be read; most queries have no date."""
 _MONTH_NAMES = (
     "january", "february", "march", "april", "may", "june",
     "july", "august", "september", "october", "november", "december",
@@ -97,7 +93,7 @@ def read_stored(value: object, zone: tzinfo) -> datetime | None:
 
 def relative_date_after(text: str, end: int) -> str | None:
     """What follows a bare number when its author forgot the quotes: `` hours ago``."""
-    match = _REST_OF_RELATIVE.match(text, end)
+    match = re.match(_REST_OF_RELATIVE, text[end:])
     return match[0] if match else None
 
 
@@ -107,7 +103,7 @@ def _word(text: str, now: datetime, zone: tzinfo) -> Span | None:
 
 
 def _relative(text: str, now: datetime, zone: tzinfo) -> Span | None:
-    match = _RELATIVE.fullmatch(text.strip())
+    match = re.fullmatch(_RELATIVE, text.strip())
     if match is None:
         return None
     unit = match["unit"].lower()
@@ -122,7 +118,7 @@ def _relative(text: str, now: datetime, zone: tzinfo) -> Span | None:
 
 
 def _day(text: str, zone: tzinfo) -> Span | None:
-    match = next((match for form in _DAYS if (match := form.fullmatch(text.strip()))), None)
+    match = next((match for form in _DAYS if (match := re.fullmatch(form, text.strip()))), None)
     if match is None:
         return None
     day = date(int(match["year"]), _month_number(match), int(match["day"]))
@@ -144,7 +140,7 @@ def _at_offset(wall: datetime, match: re.Match[str]) -> datetime | None:
 
 
 def _month(text: str, zone: tzinfo) -> Span | None:
-    match = next((match for form in _MONTHS if (match := form.fullmatch(text.strip()))), None)
+    match = next((match for form in _MONTHS if (match := re.fullmatch(form, text.strip()))), None)
     if match is None:
         return None
     first = date(int(match["year"]), _month_number(match), 1)

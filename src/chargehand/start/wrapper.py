@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Final
 
 from chargehand.frozen import frozen
@@ -36,9 +36,7 @@ def join_lines(program: str) -> str:
     return joined.rstrip("; ")
 
 
-_PROGRAM, _FORGOTTEN = (
-    files("chargehand.start").joinpath("wrapper.sh").read_text("utf-8").split("# forgotten:", 1)
-)
+_PROGRAM, _FORGOTTEN = Path(__file__).with_name("wrapper.sh").read_text("utf-8").split("# forgotten:", 1)
 _UPLOAD: Final = join_lines(_PROGRAM)
 """The program for a script that comes after its line."""
 

@@ -3,7 +3,7 @@
 Reading one never compiles or renders it; that is for `chargehand.render`.
 """
 
-from chargehand.template.collection import SHIPPED_FOLDER, Templates, load_templates
+from chargehand.template.collection import SHIPPED_FOLDER, Templates, load_templates, templates_with
 from chargehand.template.description import describe
 from chargehand.template.job_template import EffectiveUser, ForeignInputSet, JobTemplate, TemplateInput
 from chargehand.template.metadata import inline_template, read_template
@@ -22,4 +22,5 @@ __all__ = [
     "inline_template",
     "load_templates",
     "read_template",
+    "templates_with",
 ]

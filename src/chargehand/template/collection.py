@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from chargehand.errors import InvalidError, Place, Problem, TemplateError, did_you_mean
@@ -17,14 +18,19 @@ _MAX_BYTES = 256 * 1024
 class Templates:
     """Job templates, one for every name.
 
-    Iterates them by name, snippets included.
+    Iterates them by name, snippets included. What it is given is iterated when one is first asked for.
     """
 
     def __init__(self, templates: Iterable[JobTemplate]) -> None:
-        self._by_name = {
-            template.name: template for template in sorted(templates, key=lambda each: each.name)
-        }
-        self._by_id = {each.id: each for each in self._by_name.values() if each.id is not None}
+        self._given = templates
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, JobTemplate]:
+        return {template.name: template for template in sorted(self._given, key=lambda each: each.name)}
+
+    @cached_property
+    def _by_id(self) -> Mapping[int, JobTemplate]:
+        return {each.id: each for each in self if each.id is not None}
 
     def __iter__(self) -> Iterator[JobTemplate]:
         return iter(self._by_name.values())
@@ -147,6 +153,23 @@ class Templates:
                 problems.append(Problem(message, foreign.place, did_you_mean(name, names), RULE))
         wanted = names if foreign.include is None else foreign.include
         return [each for each in inputs if each.name in wanted and each.name not in foreign.exclude], problems
+
+
+def templates_with(folder: Path) -> Templates:
+    """The shipped templates and those of a folder, which go before.
+
+    The shipped ones alone are sound and are read when one is asked for; a job of a mere script asks for none.
+
+    Raises:
+        TemplateError: Everything that is wrong in the folder.
+    """
+    folders = [SHIPPED_FOLDER, folder]
+    own = any(folder.rglob(f"*{SUFFIX}"))
+    return load_templates(folders) if own else Templates(_later(folders))
+
+
+def _later(folders: Sequence[Path]) -> Iterator[JobTemplate]:
+    yield from load_templates(folders)
 
 
 def load_templates(folders: Sequence[Path]) -> Templates:

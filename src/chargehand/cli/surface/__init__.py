@@ -1,41 +1,35 @@
 """The surface: every command, its parameters and its help. Light on purpose; see `command`."""
 
-import click
+from collections.abc import Mapping
+from typing import Final
 
-from chargehand.cli.surface.checking import PLAN, RENDER, VALIDATE
-from chargehand.cli.surface.following import STATUS, SYNC
-from chargehand.cli.surface.history import CANCEL, DIFF, LIST, OUTPUT, PRUNE, RERUN, RESUME, SHOW
-from chargehand.cli.surface.looking import BOOKMARKS, FEATURES, HOSTS, SCHEMA, TEMPLATES
-from chargehand.cli.surface.running import EXEC, RUN
-from chargehand.cli.surface.scheduling import SCHEDULE, SERVE, TICK
-from chargehand.cli.surface.setup import COMPLETION, DOCTOR, INIT, LAB
-
-COMMANDS: tuple[click.Command, ...] = (
-    RUN,
-    EXEC,
-    LIST,
-    SHOW,
-    OUTPUT,
-    DIFF,
-    CANCEL,
-    RERUN,
-    RESUME,
-    PRUNE,
-    SYNC,
-    STATUS,
-    TICK,
-    SERVE,
-    SCHEDULE,
-    VALIDATE,
-    PLAN,
-    RENDER,
-    HOSTS,
-    TEMPLATES,
-    FEATURES,
-    BOOKMARKS,
-    SCHEMA,
-    INIT,
-    LAB,
-    DOCTOR,
-    COMPLETION,
-)
+COMMANDS: Final[Mapping[str, str]] = {
+    "run": "running:RUN",
+    "exec": "running:EXEC",
+    "list": "history:LIST",
+    "show": "history:SHOW",
+    "output": "history:OUTPUT",
+    "diff": "history:DIFF",
+    "cancel": "history:CANCEL",
+    "rerun": "history:RERUN",
+    "resume": "history:RESUME",
+    "prune": "history:PRUNE",
+    "sync": "following:SYNC",
+    "status": "following:STATUS",
+    "tick": "scheduling:TICK",
+    "serve": "scheduling:SERVE",
+    "schedule": "scheduling:SCHEDULE",
+    "validate": "checking:VALIDATE",
+    "plan": "checking:PLAN",
+    "render": "checking:RENDER",
+    "hosts": "looking:HOSTS",
+    "templates": "looking:TEMPLATES",
+    "features": "looking:FEATURES",
+    "bookmarks": "looking:BOOKMARKS",
+    "schema": "looking:SCHEMA",
+    "init": "setup:INIT",
+    "lab": "setup:LAB",
+    "doctor": "setup:DOCTOR",
+    "completion": "setup:COMPLETION",
+}
+"""Where each is declared, ``module:NAME``; one that is run loads no declaration but its own."""
