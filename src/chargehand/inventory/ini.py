@@ -131,9 +131,9 @@ class _Reader:
                 )
                 return
             values[name] = read_literal(value)
-        layer = Layer(values, lambda _: place)
+        layer, where = Layer(values, lambda _: place), lambda: place
         for name in names:
-            self._draft.add_host(name, self._group, lambda: place, port)
+            self._draft.add_host(name, self._group, where, port)
             self._draft.add_host_layer(name, layer)
 
     def _expand(self, pattern: str) -> tuple[list[str], int | None]:
