@@ -118,6 +118,7 @@ def _sound(text: str) -> str:
 
 _LONGEST_NUMBER = 1000
 _RESOLVER = Resolver()
+_IMPLICIT_11 = frozenset(_RESOLVER.yaml_implicit_resolvers)
 _CONSTRUCTOR = SafeConstructor()
 _CONSTRUCTORS_11: dict[str, Callable[[ScalarNode], object]] = {
     f"{_CORE_TAG}null": _CONSTRUCTOR.construct_yaml_null,
@@ -130,19 +131,17 @@ _TEXT_TAGS_11 = frozenset({f"{_CORE_TAG}str", f"{_CORE_TAG}value", f"{_CORE_TAG}
 
 
 def _mean_11(text: str, tag: str | None, plain: bool) -> object:
-    if tag is None:
-        return _mean_plain_11(text) if plain else text
+    if tag is None and (not plain or text[:1] not in _IMPLICIT_11):
+        return text
     if tag in _VAULT_TAGS:
         return Vaulted(text)
-    if tag == "!unsafe":  # Ansible then overlooks quotes; unsafe, no template, is all text here anyway
+    if tag is None or tag == "!unsafe":  # which overlooks quotes in Ansible; unsafe is all text here anyway
         return _mean_plain_11(text)
     return _mean_tagged_11(text, tag)
 
 
 @lru_cache(maxsize=4096)
 def _mean_plain_11(text: str) -> object:
-    if text[:1] not in _RESOLVER.yaml_implicit_resolvers:
-        return text
     return _mean_tagged_11(text, _RESOLVER.resolve(ScalarNode, text, (True, False)))  # type: ignore[no-untyped-call] # stub
 
 

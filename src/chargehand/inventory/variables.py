@@ -9,6 +9,21 @@ from chargehand.inventory.model import Level
 from chargehand.inventory.varfiles import VarFiles
 
 
+@frozen
+class _Shared:
+    """What hosts that the same groups name have in common.
+
+    Attributes:
+        groups: As of `Variables.groups`.
+        levels: Of these groups.
+        values: Variables by the layers of a host's own that lie over those of the groups.
+    """
+
+    groups: tuple[str, ...]
+    levels: tuple[Level, ...]
+    values: dict[tuple[int, ...], Mapping[str, object]]
+
+
 class Variables:
     """The levels of every host's variables; what hosts of the same groups share is folded once.
 
@@ -46,7 +61,7 @@ class Variables:
         """Every group of a host but `all`, sorted."""
         return self._share(host).groups
 
-    def _share(self, host: str) -> "_Shared":
+    def _share(self, host: str) -> _Shared:
         named = self._graph.direct[host]
         found = self._shared.get(named)
         if found is None:
@@ -66,21 +81,6 @@ class Variables:
             for source in range(len(self._in_files[EVERYBODY])):
                 for name in names:
                     yield Level(f"group {name}", tuple(self._in_files[name][source]))
-
-
-@frozen
-class _Shared:
-    """What hosts that the same groups name have in common.
-
-    Attributes:
-        groups: As of `Variables.groups`.
-        levels: Of these groups.
-        values: Variables by the layers of a host's own that lie over those of the groups.
-    """
-
-    groups: tuple[str, ...]
-    levels: tuple[Level, ...]
-    values: dict[tuple[int, ...], Mapping[str, object]]
 
 
 def fold(layers: Iterable[Layer], below: Mapping[str, object]) -> dict[str, object]:
