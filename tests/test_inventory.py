@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import shlex
 import string
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from chargehand.document import Vaulted
 from chargehand.errors import InventoryError, SearchError
 from chargehand.inventory import Inventory, load
+from chargehand.inventory.ini import _split_simple
 from chargehand.inventory.literal import _plain, read_literal
 from chargehand.inventory.ranges import expand
 from chargehand.secret import Secret
@@ -228,6 +230,26 @@ def test_explain_shows_no_secret(tmp_path):
     inventory = read(tmp_path)
     shown = [inventory.explain("w1", name)[0].value for name in inventory["w1"].vars]
     assert shown == ["***", "/k", {"token": "***", "port": 1}]
+
+
+def test_hosts_that_are_told_the_same_share_one_mapping(tmp_path):
+    write(tmp_path, "[web]\nw[1:2] rack=r1\nw3 rack=r1\nw4 token=hunter2\n")
+    write(tmp_path, "port: 80\n", "group_vars/web.yml")
+    inventory = read(tmp_path)
+    assert inventory["w1"].vars == {"port": 80, "rack": "r1"} == inventory["w3"].vars
+    assert inventory["w1"].vars is inventory["w2"].vars is inventory.shown_vars("w1")
+    assert inventory.explain("w2", "rack")[0].scope == "host w2"
+    assert (inventory["w4"].vars["token"], inventory.shown_vars("w4")["token"]) == ("hunter2", "***")
+
+
+def test_a_file_of_variables_hides_those_with_an_ending(tmp_path):
+    write(tmp_path, "w1\nw2\nw3\n")
+    write(tmp_path, "from: yml\n", "host_vars/w1.yml")
+    write(tmp_path, "from: yaml\n", "host_vars/w1.yaml")
+    write(tmp_path, "from: folder\n", "host_vars/w2/main.yml")
+    write(tmp_path, "from: json\n", "host_vars/w2.json")
+    write(tmp_path, "{from: json}\n", "host_vars/w3.json")
+    assert [host.vars["from"] for host in read(tmp_path)] == ["yml", "folder", "json"]
 
 
 def test_vault_values_are_secrets_with_a_password_and_stay_encrypted_without(tmp_path):
@@ -447,6 +469,17 @@ PLAIN = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
 )
 WORDS = st.text(alphabet="[]{},:\"'\\ 0123456789.-+eEtruefalsnNo#_x\u00e9", max_size=12)
+
+
+@given(st.text(st.sampled_from("ab=,:.[]{}$;*'\"# \\\t\x1c\xa0\xe9"), max_size=14))
+def test_a_host_line_is_split_as_a_shell_would_where_that_is_done_without_one(line):
+    words = _split_simple(line)
+    assert words is None or words == shlex.split(line, comments=True)
+
+
+def test_most_host_lines_are_split_without_a_shell():
+    line = "web1 a=1 facts='{\"b\": \"c d\"}' note=\"it's\" empty='' ''"
+    assert _split_simple(line) == ["web1", "a=1", 'facts={"b": "c d"}', "note=it's", "empty=", ""]
 
 
 @tried(200)

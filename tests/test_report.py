@@ -222,5 +222,11 @@ PLAIN = st.recursive(
 
 @given(PLAIN)
 def test_json_text_is_laid_out_as_the_standard_library_does_it(value):
-    expected = escape_json(json.dumps(value, indent=2, ensure_ascii=False))
-    assert dumps(value) == expected
+    for told in (value, [value, {"again": value, "deeper": [value, value]}]):
+        assert dumps(told) == escape_json(json.dumps(told, indent=2, ensure_ascii=False))
+
+
+def test_json_text_of_more_mappings_than_are_remembered_is_whole():
+    shared, other = {"a": [1]}, {"b": [2]}
+    value = [[shared, {"own": [number]}, other] for number in range(2000)]
+    assert dumps(value) == json.dumps(value, indent=2)

@@ -10,6 +10,7 @@ Source:
 import re
 from collections.abc import Callable
 from datetime import date
+from functools import lru_cache
 
 from yaml import ScalarNode
 from yaml.constructor import ConstructorError, SafeConstructor
@@ -117,6 +118,7 @@ def _sound(text: str) -> str:
 
 _LONGEST_NUMBER = 1000
 _RESOLVER = Resolver()
+_IMPLICIT_11 = frozenset(_RESOLVER.yaml_implicit_resolvers)
 _CONSTRUCTOR = SafeConstructor()
 _CONSTRUCTORS_11: dict[str, Callable[[ScalarNode], object]] = {
     f"{_CORE_TAG}null": _CONSTRUCTOR.construct_yaml_null,
@@ -129,14 +131,21 @@ _TEXT_TAGS_11 = frozenset({f"{_CORE_TAG}str", f"{_CORE_TAG}value", f"{_CORE_TAG}
 
 
 def _mean_11(text: str, tag: str | None, plain: bool) -> object:
-    if tag is None and (not plain or text[:1] not in _RESOLVER.yaml_implicit_resolvers):
+    if tag is None and (not plain or text[:1] not in _IMPLICIT_11):
         return text
     if tag in _VAULT_TAGS:
         return Vaulted(text)
-    if tag is None:
-        tag = _implicit_tag(text, plain)
-    elif tag == "!unsafe":  # Ansible then overlooks quotes; unsafe, no template, is all text here anyway
-        tag = _implicit_tag(text, plain=True)
+    if tag is None or tag == "!unsafe":  # which overlooks quotes in Ansible; unsafe is all text here anyway
+        return _mean_plain_11(text)
+    return _mean_tagged_11(text, tag)
+
+
+@lru_cache(maxsize=4096)
+def _mean_plain_11(text: str) -> object:
+    return _mean_tagged_11(text, _RESOLVER.resolve(ScalarNode, text, (True, False)))  # type: ignore[no-untyped-call] # stub
+
+
+def _mean_tagged_11(text: str, tag: str) -> object:
     if tag in _TEXT_TAGS_11:
         return text
     if tag not in _CONSTRUCTORS_11:
@@ -148,11 +157,6 @@ def _mean_11(text: str, tag: str | None, plain: bool) -> object:
     except (ValueError, KeyError, AttributeError, IndexError, ConstructorError):
         raise MeaninglessError(f"not a value that the tag {tag_name(tag)} can have") from None
     return value.isoformat() if isinstance(value, date) else value
-
-
-def _implicit_tag(text: str, plain: bool) -> str:
-    tag: str = _RESOLVER.resolve(ScalarNode, text, (plain, not plain))  # type: ignore[no-untyped-call] # stub
-    return tag
 
 
 def tag_name(tag: str) -> str:

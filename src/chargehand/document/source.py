@@ -14,6 +14,7 @@ from chargehand.frozen import frozen
 
 PROBLEMS_SHOWN = 100
 _LONGEST_SHOWN = 2000
+_PART_BYTES = 64 * 1024
 
 # What YAML's parser counts as the end of a line; an editor agrees on the first three.
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
@@ -45,17 +46,25 @@ def _read_bytes(path: Path, size_bytes: int, place: Place) -> bytes:
     try:
         # Without O_NONBLOCK opening a FIFO waits for somebody to write into it.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-        with os.fdopen(descriptor, "rb") as file:
+        try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise DocumentError(Problem("not a regular file", place, rule="file"))
-            content = file.read(size_bytes + 1)
-    except IsADirectoryError:
-        raise DocumentError(Problem("not a regular file", place, rule="file")) from None
+            content = _read_up_to(descriptor, size_bytes + 1)
+        finally:
+            os.close(descriptor)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise DocumentError(Problem(f"cannot be read: {reason}", place, rule="file")) from None
     check_size(len(content), size_bytes, place)
     return content
+
+
+def _read_up_to(descriptor: int, size_bytes: int) -> bytes:
+    parts = []
+    while part := os.read(descriptor, min(size_bytes, _PART_BYTES)):
+        parts.append(part)
+        size_bytes -= len(part)
+    return b"".join(parts)
 
 
 def check_size(found_bytes: int, size_bytes: int, place: Place) -> None:

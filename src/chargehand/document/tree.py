@@ -104,6 +104,7 @@ class _Grower:
         self.warnings: list[Problem] = []
         self._source = source
         self._dialect = dialect
+        self._mean = dialect.mean
         self._limits = limits
         self._stack: list[_Frame] = []
         self._anchors: dict[str, Node] = {}
@@ -137,8 +138,8 @@ class _Grower:
             AliasEvent: self._take_alias,
             DocumentStartEvent: self._begin,
         }
-        while not isinstance(event := next_event(), StreamEndEvent):
-            if (take := takers.get(type(event))) is not None:
+        while (kind := type(event := next_event())) is not StreamEndEvent:
+            if (take := takers.get(kind)) is not None:
                 take(event)
 
     def _begin(self, event: DocumentStartEvent) -> None:
@@ -151,13 +152,13 @@ class _Grower:
 
     def _take_scalar(self, event: ScalarEvent) -> None:
         text, plain = event.value, event.implicit[0]
+        mark: Any = event.start_mark
         try:
-            value = self._dialect.mean(text, event.tag, plain)
+            value = self._mean(text, event.tag, plain)
         except MeaninglessError as error:
             value = None
             self._complain(str(error), self._place(event))
-        line, column = _start(event)
-        leaf = Leaf(value, line, column, 1, text, plain)
+        leaf = Leaf(value, mark.line + 1, mark.column + 1, 1, text, plain)
         if event.anchor is not None:
             self._anchors[event.anchor] = leaf
         self._add(leaf)
@@ -203,11 +204,11 @@ class _Grower:
         if isinstance(value, list):
             branch.children[len(value)] = node
             value.append(node.value)
-        elif frame.key is None:
+        elif (key := frame.key) is None:
             frame.key = node
         else:
-            key, frame.key = frame.key, None
-            if isinstance(key, Leaf) and key.plain and key.written == _MERGE:
+            frame.key = None
+            if key.value == _MERGE and isinstance(key, Leaf) and key.plain:
                 self._take_merge(frame, key, node)
             elif self._check_key(branch, key):
                 _put(branch, key, node)
@@ -231,8 +232,7 @@ class _Grower:
         if isinstance(key, Branch) or (self._dialect.strict and not isinstance(key.value, str)):
             self._complain("a key must be text", self._place(key), "put it in quotes")
             return False
-        first = branch.keys.get(key.value)
-        if first is None:
+        if (first := branch.keys.get(key.value)) is None:
             return True
         message = f"the key `{_shown(key)}` is written twice, first in line {first.line}"
         if self._dialect.strict:
@@ -278,9 +278,10 @@ def _start(event: Event) -> tuple[int, int]:
 
 
 def _put(branch: Branch, key: Node, node: Node) -> None:
-    cast("dict[object, object]", branch.value)[key.value] = node.value
-    branch.children[key.value] = node
-    branch.keys[key.value] = key
+    name, entries = key.value, branch.value
+    entries[name] = node.value  # type: ignore[index]  # of a mapping
+    branch.children[name] = node
+    branch.keys[name] = key
 
 
 def _merge(branch: Branch, merged: list[Branch]) -> None:

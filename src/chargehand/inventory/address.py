@@ -53,6 +53,8 @@ def is_ip_address(text: str) -> bool:
 
 def name_fault(name: str) -> Fault | None:
     """Why this cannot be a host's name: it would be read as an option, a path or shell code somewhere."""
+    if _PLAIN_WORD.fullmatch(name):
+        return None
     fault = _word_fault(name, _SHELL | {",", "\\"})
     if fault is None and "=" in name:
         return Fault("contains `=`", "variables of a group stand under [group:vars]")

@@ -38,7 +38,7 @@ def check_hosts(
 def _check_values(hosts: Iterable[Host], locate: Locate) -> Iterator[Problem]:
     """Values that a program would read as an option or as shell code."""
     for host in hosts:
-        for name in _FAULTS.keys() & host.vars.keys():
+        for name in _FAULTS.keys() & host.vars:
             value = host.vars[name]
             if not isinstance(value, (str, int)) or "{{" in str(value):
                 continue
@@ -77,6 +77,8 @@ def _check_doubles(hosts: Iterable[Host], locate: Locate) -> Iterator[Problem]:
             yield Problem(message, locate(names[1], _ADDRESSES[0]), None, "inventory", "warning")
 
 
-def _last(host: Host, names: Iterable[str], otherwise: object) -> object:
-    found = [host.vars[name] for name in names if host.vars.get(name) not in (None, "")]
-    return found[-1] if found else otherwise
+def _last(host: Host, names: Sequence[str], otherwise: object) -> object:
+    for name in reversed(names):
+        if (value := host.vars.get(name)) not in (None, ""):
+            return value
+    return otherwise

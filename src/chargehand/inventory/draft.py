@@ -84,8 +84,7 @@ class Draft:
             if len(self.hosts) == self.max_hosts:
                 self._refuse_more(where)
                 return
-            port_layer = Layer({"ansible_port": port}, lambda _: where())
-            self.hosts[name] = [] if port is None else [port_layer]
+            self.hosts[name] = [] if port is None else [Layer({"ansible_port": port}, lambda _: where())]
         elif port is not None and all(layer.values.get("ansible_port") != port for layer in self.hosts[name]):
             self.warn(f"port {port} behind `{name}` has no effect: the host is already known", where())
         self.groups[group].hosts.setdefault(name)

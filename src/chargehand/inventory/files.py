@@ -34,6 +34,9 @@ class Files:
 
     def shown(self, path: Path) -> str:
         """The name of a file in messages."""
+        name, folder = str(path), f"{self.base}/"
+        if name.startswith(folder):
+            return name[len(folder) :]
         return str(path.relative_to(self.base) if path.is_relative_to(self.base) else path)
 
     def read(self, path: Path) -> str:
@@ -88,10 +91,11 @@ class Files:
             return Layer(self._read_encrypted(text, shown), lambda _: Place(shown)), ()
         document = parse(text, shown, dialect=YAML_11)
         locate = locate_in(document)
-        values = {
-            name: self.open_vaults(value, partial(locate, (name,)))
-            for name, value in _variables(document).items()
-        }
+        values = _variables(document)
+        if self.vault_passwords:
+            values = {
+                name: self.open_vaults(value, partial(locate, (name,))) for name, value in values.items()
+            }
         return Layer(values, lambda name: locate((name,))), document.warnings
 
     def _read_encrypted(self, text: str, shown: str) -> Mapping[str, object]:

@@ -13,10 +13,7 @@ from chargehand.inventory.ranges import expand
 _HEADER = re.compile(r"\[([^:\]\s]+)(?::(\w+))?\]\s*(?:#.*)?")
 _GROUP_NAME = re.compile(r"([^:\]\s]+)\s*(?:#.*)?")
 _COMMENT = ("#", ";")
-_SIMPLE_WORD = re.compile(r"""(?:[\w.:/@,\[\]=+%-]|"[^"\\]*"|'[^']*')+""", re.ASCII)
-_SIMPLE_LINE = re.compile(rf"{_SIMPLE_WORD.pattern}(?: +{_SIMPLE_WORD.pattern})*", re.ASCII)
-_QUOTE = re.compile("[\"']")
-_QUOTED = re.compile(r""""([^"]*)"|'([^']*)'""")
+_QUOTED = re.compile(r""""[^"]*"|'[^']*'""")
 
 
 def read_ini(draft: Draft, text: str, file: str) -> None:
@@ -134,9 +131,9 @@ class _Reader:
                 )
                 return
             values[name] = read_literal(value)
-        layer = Layer(values, lambda _: place)
+        layer, where = Layer(values, lambda _: place), lambda: place
         for name in names:
-            self._draft.add_host(name, self._group, lambda: place, port)
+            self._draft.add_host(name, self._group, where, port)
             self._draft.add_host_layer(name, layer)
 
     def _expand(self, pattern: str) -> tuple[list[str], int | None]:
@@ -147,9 +144,8 @@ class _Reader:
 
     def _split(self, line: str, place: Place) -> list[str]:
         """Words as a POSIX shell sees them, but `#` begins a comment even inside a word."""
-        if _SIMPLE_LINE.fullmatch(line):  # what shlex does, ten times as fast
-            words = _SIMPLE_WORD.findall(line)
-            return [_QUOTED.sub(r"\1\2", word) for word in words] if _QUOTE.search(line) else words
+        if (found := _split_simple(line)) is not None:
+            return found
         words = shlex.split(line, comments=True)
         if re.search(r"\S#", line) and self._cuts_a_word(line, words):
             self._draft.warn(
@@ -166,3 +162,21 @@ class _Reader:
         except ValueError:
             return True
         return len(whole) < len(words) or whole[len(words) - 1] != words[-1]
+
+
+def _split_simple(line: str) -> list[str] | None:
+    """What shlex does with printable ASCII, ten times as fast; None of a line that needs more of it."""
+    if not (line.isascii() and line.isprintable()) or "#" in line or "\\" in line:
+        return None
+    if "'" not in line and '"' not in line:
+        return line.split()
+    hidden = _QUOTED.sub(_hide, line)
+    if "'" in hidden or '"' in hidden:
+        return None
+    shown = "\n".join(hidden.split()).replace("\0", " ").replace("\1", '"').replace("\2", "'")
+    return shown.replace("\3", "").split("\n")
+
+
+def _hide(quoted: re.Match[str]) -> str:
+    """What stands between quotes, with nothing in it that splits words; what is empty still makes a word."""
+    return quoted[0][1:-1].replace(" ", "\0").replace('"', "\1").replace("'", "\2") or "\3"

@@ -65,13 +65,18 @@ def load(
 
 @contextmanager
 def _without_collecting() -> Iterator[None]:
-    """Keep the garbage collector out: it would walk all that was read again and again, and find nothing."""
+    """Keep the garbage collector out: it would walk all that was read again and again, and find nothing.
+
+    In the end it counts as old, so that it is not walked as soon as there is a collector again.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if was_enabled:
+            gc.freeze()
+            gc.unfreeze()
             gc.enable()
 
 
@@ -97,7 +102,7 @@ def _load(
         draft.refuse("no inventory source is given", None)
     if any(problem.severity == "error" for problem in draft.problems):
         raise InventoryError(draft.problems)
-    return _check(_compose(graph, variables), draft.problems)
+    return _compose(graph, variables, draft.problems)
 
 
 def _last_of_each(folders: Sequence[Path]) -> list[Path]:
@@ -105,20 +110,28 @@ def _last_of_each(folders: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(reversed(folders)))[::-1]
 
 
-def _compose(graph: GroupGraph, variables: Variables) -> Inventory:
-    hosts = []
+def _compose(graph: GroupGraph, variables: Variables, found: Sequence[Problem]) -> Inventory:
+    """The inventory with its warnings.
+
+    Raises:
+        InventoryError: It has errors.
+    """
+    hosts, declared = [], {}
     for position, name in enumerate(graph.members[EVERYBODY], start=1):
-        values = variables.values(name)
-        groups = tuple(sorted(group for group in variables.groups(name) if group != EVERYBODY))
-        id_name = _declared_id(values)
-        number = position if id_name is None else int(str(values[id_name]))
-        hosts.append(Host(name=name, id=number, groups=groups, vars=values))
-    return Inventory(
+        values, number = variables.values(name), position
+        if (id_name := _declared_id(values)) is not None:
+            declared[name], number = id_name, int(str(values[id_name]))
+        hosts.append(Host(name=name, id=number, groups=variables.groups(name), vars=values))
+    inventory = Inventory(
         hosts=tuple(hosts),
         groups=graph.members,
         levels=variables.levels,
         everybody=variables.everybody(),
     )
+    problems = (*found, *check_hosts(hosts, inventory.groups, declared, inventory.place))
+    if any(problem.severity == "error" for problem in problems):
+        raise InventoryError(problems)
+    return replace(inventory, warnings=problems) if problems else inventory
 
 
 def _declared_id(values: Mapping[str, object]) -> str | None:
@@ -132,16 +145,3 @@ def _declared_id(values: Mapping[str, object]) -> str | None:
         ):
             return name
     return None
-
-
-def _check(inventory: Inventory, found: Sequence[Problem]) -> Inventory:
-    """The inventory with its warnings.
-
-    Raises:
-        InventoryError: It has errors.
-    """
-    declared = {host.name: name for host in inventory if (name := _declared_id(host.vars)) is not None}
-    problems = (*found, *check_hosts(inventory.hosts, inventory.groups, declared, inventory.place))
-    if any(problem.severity == "error" for problem in problems):
-        raise InventoryError(problems)
-    return replace(inventory, warnings=problems)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import field
 from datetime import UTC, datetime
 from functools import lru_cache
+from operator import is_
 
 from chargehand.connection import ConnectionSettings
 from chargehand.document import Vaulted
@@ -17,6 +18,7 @@ from chargehand.inventory.pattern import Names, match_names
 from chargehand.search import compile_query
 from chargehand.secret import MASKED, Secret
 
+_PLAIN = (str, int)
 _ID = re.compile(r"[0-9]{1,18}")
 _SECRET_NAME = re.compile(
     r"pass(word|wd|phrase)?(_|$)|secret|token|private_key(?!_file)|api_?key", re.IGNORECASE
@@ -145,7 +147,7 @@ class Inventory:
         Raises:
             KeyError: No such host.
         """
-        return {name: _shown(name, value) for name, value in self._by_name[host].vars.items()}
+        return _masked_items(self._by_name[host].vars)
 
     def place(self, host: str, name: str) -> Place | None:
         """Where the value that a host's variable has is written; None when it has none."""
@@ -169,17 +171,27 @@ def _shown(name: str, value: object) -> object:
 
 
 @lru_cache(maxsize=4096)
-def _sounds_secret(name: str) -> bool:
-    return _SECRET_NAME.search(name) is not None
+def _sounds_secret(name: object) -> bool:
+    return _SECRET_NAME.search(str(name)) is not None
 
 
 def _masked(value: object) -> object:
-    if isinstance(value, str | int):
+    if isinstance(value, _PLAIN):
         return value
     if isinstance(value, (Secret, Vaulted)):
         return MASKED
     if isinstance(value, Mapping):
-        return {key: _shown(str(key), item) for key, item in value.items()}
+        return _masked_items(value)
     if isinstance(value, list):
-        return [_masked(item) for item in value]
+        masked = [_masked(item) for item in value]
+        return value if all(map(is_, masked, value)) else masked
     return value
+
+
+def _masked_items(values: Mapping[str, object]) -> Mapping[str, object]:
+    """The same mapping when there is nothing to hide in it, so that what hosts share stays shared."""
+    changed = {}
+    for name, value in values.items():
+        if (shown := _shown(name, value)) is not value:
+            changed[name] = shown
+    return {**values, **changed} if changed else values

@@ -33,10 +33,9 @@ class VarFiles:
         return self._load(self._hosts, name)
 
     def _load(self, entries: Mapping[str, Path], name: str) -> list[Layer]:
-        """The first of folder or file `name`, `name.yml`, `name.yaml`, `name.json` hides the others."""
-        found = next((entries[name + ending] for ending in _ENDINGS if name + ending in entries), None)
-        if found is None:
+        if name not in entries:
             return []
+        found = entries[name]
         paths = _walk(found) if found.is_dir() else [found]
         return [layer for path in paths if (layer := self._load_file(path)) is not None]
 
@@ -52,7 +51,14 @@ class VarFiles:
 
 
 def _list(folder: Path) -> dict[str, Path]:
-    return {entry.name: entry for entry in folder.iterdir()} if folder.is_dir() else {}
+    """What belongs to a name: `name`, a folder or a file, hides `name.yml`, `name.yaml` and `name.json`."""
+    found = {entry.name: entry for entry in folder.iterdir()} if folder.is_dir() else {}
+    return {
+        name.removesuffix(ending): found[name]
+        for ending in reversed(_ENDINGS)
+        for name in found
+        if name.endswith(ending)
+    }
 
 
 def _walk(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:

@@ -2,10 +2,26 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from chargehand.inventory.draft import EVERYBODY, Draft
+from chargehand.frozen import frozen
+from chargehand.inventory.draft import EVERYBODY, Draft, Layer
 from chargehand.inventory.groups import GroupGraph
 from chargehand.inventory.model import Level
 from chargehand.inventory.varfiles import VarFiles
+
+
+@frozen
+class _Shared:
+    """What hosts that the same groups name have in common.
+
+    Attributes:
+        groups: As of `Variables.groups`.
+        levels: Of these groups.
+        values: Variables by the layers of a host's own that lie over those of the groups.
+    """
+
+    groups: tuple[str, ...]
+    levels: tuple[Level, ...]
+    values: dict[tuple[int, ...], Mapping[str, object]]
 
 
 class Variables:
@@ -18,35 +34,43 @@ class Variables:
         self._draft = draft
         self._graph = graph
         self._in_files = {name: [files.group_layers(name) for files in beside] for name in draft.groups}
-        self._host_files = {name: [files.host_layers(name) for files in beside] for name in draft.hosts}
-        self._shared: dict[frozenset[str], tuple[tuple[Level, ...], Mapping[str, object]]] = {}
+        self._own = {
+            name: [*layers, *(layer for files in beside for layer in files.host_layers(name))]
+            for name, layers in draft.hosts.items()
+        }
+        self._shared: dict[tuple[str, ...], _Shared] = {}
 
     def levels(self, host: str) -> list[Level]:
         """Levels of one host, lowest precedence first."""
-        shared, _ = self._share(host)
-        return [*shared, *self._own_levels(host)]
+        return [*self._share(host).levels, Level(f"host {host}", tuple(self._own[host]))]
 
-    def values(self, host: str) -> dict[str, object]:
-        """The effective variables of one host."""
-        _, shared = self._share(host)
-        return fold(self._own_levels(host), shared)
+    def values(self, host: str) -> Mapping[str, object]:
+        """The effective variables of one host; hosts that are told the same have the same mapping."""
+        shared, own = self._share(host), self._own[host]
+        key = tuple(map(id, own))
+        found = shared.values.get(key)
+        if found is None:
+            found = shared.values[key] = fold(own, shared.values[()])
+        return found
 
     def everybody(self) -> dict[str, object]:
         """What applies to every host, known or not."""
-        return fold(self._group_levels([EVERYBODY]))
+        return _fold_levels(self._group_levels([EVERYBODY]))
 
-    def groups(self, host: str) -> list[str]:
-        """Every group of a host, lowest precedence first."""
+    def groups(self, host: str) -> tuple[str, ...]:
+        """Every group of a host but `all`, sorted."""
+        return self._share(host).groups
+
+    def _share(self, host: str) -> _Shared:
         named = self._graph.direct[host]
-        groups = frozenset().union(*(self._graph.ancestors[name] for name in named))
-        return sorted(groups | {EVERYBODY}, key=self._graph.precedence.__getitem__)
-
-    def _share(self, host: str) -> tuple[tuple[Level, ...], Mapping[str, object]]:
-        key = frozenset(self._graph.direct[host])
-        if key not in self._shared:
-            levels = tuple(self._group_levels(self.groups(host)))
-            self._shared[key] = levels, fold(levels)
-        return self._shared[key]
+        found = self._shared.get(named)
+        if found is None:
+            groups = frozenset({EVERYBODY}).union(*(self._graph.ancestors[name] for name in named))
+            levels = tuple(self._group_levels(sorted(groups, key=self._graph.precedence.__getitem__)))
+            found = self._shared[named] = _Shared(
+                groups=tuple(sorted(groups - {EVERYBODY})), levels=levels, values={(): _fold_levels(levels)}
+            )
+        return found
 
     def _group_levels(self, groups: Sequence[str]) -> Iterable[Level]:
         """Steps 1 to 6 of the precedence; `all` comes before the other groups in each kind of file."""
@@ -58,15 +82,14 @@ class Variables:
                 for name in names:
                     yield Level(f"group {name}", tuple(self._in_files[name][source]))
 
-    def _own_levels(self, host: str) -> list[Level]:
-        layers = [*self._draft.hosts[host], *(layer for found in self._host_files[host] for layer in found)]
-        return [Level(f"host {host}", tuple(layers))]
 
-
-def fold(levels: Iterable[Level], below: Mapping[str, object] | None = None) -> dict[str, object]:
-    """Lay the values of each level over those before it; values are replaced, never merged."""
-    values: dict[str, object] = dict(below or {})
-    for level in levels:
-        for layer in level.layers:
-            values.update(layer.values)
+def fold(layers: Iterable[Layer], below: Mapping[str, object]) -> dict[str, object]:
+    """Lay each layer over those before it; values are replaced, never merged."""
+    values = dict(below)
+    for layer in layers:
+        values.update(layer.values)
     return values
+
+
+def _fold_levels(levels: Iterable[Level]) -> dict[str, object]:
+    return fold((layer for level in levels for layer in level.layers), {})

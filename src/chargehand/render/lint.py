@@ -19,6 +19,7 @@ _WHOLE_LINE = re.compile(r"(\{?#?#\})?\s*\{\{[^{}]*\}\}\s*")
 _SAFE_FILTERS = frozenset({"quote", "int", "float", "length", "count", "b64encode", "abs", "round"})
 # Nodes that look at a value and print another.
 _JUDGES = (nodes.Compare, nodes.Test, nodes.Not)
+_READERS = (nodes.Call, nodes.Getattr, nodes.Getitem)
 
 
 def lint(template: JobTemplate, templates: Templates) -> list[Problem]:
@@ -96,7 +97,7 @@ def _unquoted_inputs(
 
 def _passes_inputs_on(tree: nodes.Template) -> bool:
     """Whether inputs are used in ways that no name shows: by a snippet, an include, or a computed name."""
-    if any(tree.find(kind) for kind in (nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)):
+    if any(tree.find_all((nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport))):
         return True
     return any(
         isinstance(call.node, nodes.Name)
@@ -110,10 +111,9 @@ def _passes_inputs_on(tree: nodes.Template) -> bool:
 
 def _uses(tree: nodes.Node) -> Iterator[tuple[nodes.Expr, str]]:
     """Every expression below that reads an input, and which."""
-    for kind in (nodes.Call, nodes.Getattr, nodes.Getitem):
-        for node in tree.find_all(kind):
-            if (name := _input_name(node)) is not None:
-                yield node, name
+    for node in sorted(tree.find_all(_READERS), key=lambda node: _READERS.index(type(node))):
+        if (name := _input_name(node)) is not None:
+            yield node, name
 
 
 def _input_name(node: nodes.Node) -> str | None:

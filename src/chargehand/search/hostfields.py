@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from chargehand.host import Host
@@ -74,6 +75,7 @@ _LAST_RUN: Final = (
 )  # fmt: skip
 
 
+@lru_cache(maxsize=1)
 def host_fields(now: datetime) -> FieldTable[Host]:
     """Every field of a host.
 
