@@ -219,6 +219,7 @@ def test_recorded_files_that_cannot_be_had_are_refused(hosts: Hosts, ledger: Pat
     first = repository.run(file)
     if state == "commit gone":
         subprocess.run(["rm", "-rf", ".git"], cwd=repository.root, check=True)
+        (repository.root / "another").write_text("commit, though it is made in the same second\n")
         commit(repository)
     took(ledger)
     refused = rerun(repository, number(first), "--recorded")

@@ -31,7 +31,7 @@ from chargehand.ssh.wire import Wire
 from chargehand.start.conduct import prepare
 from chargehand.strand import HUBS
 
-TRIES = 4
+TRIES = 5
 STALLS = 3
 """How many times the seconds between two keepalives a host may take nothing of what we send."""
 
@@ -110,7 +110,7 @@ class SshProvider:
         trust = Trust(route, self._known_hosts(route.known_hosts), self._now())
         for attempt in range(TRIES):
             if attempt:
-                interrupt.wait(self._jitter.uniform(0.5, 2.0**attempt))
+                interrupt.wait(self._jitter.uniform(2.0 ** (attempt - 2), 2.0**attempt))
             try:
                 return self._attempt(route, trust, login, interrupt, script)
             except Throttled:
