@@ -32,6 +32,7 @@ from chargehand.runner.outcome import outcome_of
 from chargehand.script import RenderedScript
 from chargehand.secret import Secret
 from chargehand.share import TemplateInvocation, Trouble
+from chargehand.strand import HUBS, Signal
 from chargehand.testing import Act, ScriptedProvider
 from laws import tried
 
@@ -592,6 +593,41 @@ def test_only_scripts_whose_end_is_known_are_settled_and_every_session_is_closed
     run(provider, [share(name) for name in names(4)])
     assert sorted(provider.settled) == ["web01", "web03"]
     assert provider.doors.closed == provider.doors.opened == 4
+
+
+class Lingering(ScriptedProvider):
+    """The first host removes its folder only when the second one's script is through."""
+
+    def __init__(self) -> None:
+        super().__init__(strands=True)
+        self.through = Signal()
+        self.visited_before_settled: list[str] = []
+
+    def open(self, settings, stop, script=None):
+        session = super().open(settings, stop, script)
+        run = session.run
+
+        def run_and_tell(script, watcher, stop):
+            ending = run(script, watcher, stop)
+            if settings.address == "web02":
+                self.through.set()
+            return ending
+
+        def settle() -> None:
+            if settings.address == "web01":
+                assert self.through.wait(PATIENCE_S)
+                Signal().wait(0.05)  # a third host would be visited now
+                self.visited_before_settled = list(self.visited)
+
+        session.run, session.settle = run_and_tell, settle
+        return session
+
+
+@pytest.mark.skipif(not HUBS, reason="threads serve one host after the other")
+def test_a_slot_goes_to_the_next_host_while_one_removes_its_folder_but_not_while_two_do(run):
+    provider = Lingering()
+    assert run(provider, [share(name) for name in names(3)], concurrency_level=1).ok
+    assert provider.visited_before_settled == ["web01", "web02"]
 
 
 class Careless(ScriptedProvider):
