@@ -211,7 +211,7 @@ def test_a_web_server_that_hangs_up_is_told_by_its_words(provider: SshProvider) 
 
 
 @pytest.mark.parametrize("serve", [reset, hang_up])
-def test_who_hangs_up_before_the_version_line_is_tried_four_times(
+def test_who_hangs_up_before_the_version_line_is_tried_five_times(
     provider: SshProvider, serve: Serve
 ) -> None:
     seen = []
@@ -222,7 +222,7 @@ def test_who_hangs_up_before_the_version_line_is_tried_four_times(
 
     with peer(count) as port:
         told = refusal(provider, to(port))
-    assert (told.code, told.again, len(seen)) == ("throttled", True, 4)
+    assert (told.code, told.again, len(seen)) == ("throttled", True, 5)
 
 
 def test_a_server_that_bans_us_is_not_tried_again(provider: SshProvider) -> None:
