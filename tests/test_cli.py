@@ -339,6 +339,31 @@ def test_a_run_goes_on_when_nobody_reads_its_events_any_more(project: Path, lab:
     assert sorted(path.name for path in project.glob("mark-*")) == ["mark-db1", "mark-web1", "mark-web2"]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no file here is always full")
+def test_a_full_disk_under_stdout_is_told_and_a_run_goes_on(project: Path, lab: Path) -> None:
+    def into_full(*words: str | Path) -> tuple[int, str]:
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run(
+                [PROGRAM, *words], cwd=project, env=QUIET, stdout=full, stderr=subprocess.PIPE, check=False
+            )
+        return done.returncode, done.stderr.decode()
+
+    assert into_full("hosts") == (1, "chargehand: stdout cannot be written: No space left on device\n")
+    path = job(project, f"echo on; touch {project}/mark-$LAB_HOST")
+    code, told = into_full("run", path, "-i", lab, "-f", "1")
+    assert (code, "stdout cannot be written any more: No space left" in told) == (141, True)
+    assert len(list(project.glob("mark-*"))) == 3
+
+
+def test_a_stdout_that_was_closed_takes_nothing_and_harms_nothing(project: Path, lab: Path) -> None:
+    path = job(project, f"echo on; touch {project}/mark-$LAB_HOST")
+    words = [str(word) for word in (PROGRAM, "run", path, "-i", lab)]
+    command = ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *words]
+    done = subprocess.run(command, cwd=project, env=QUIET, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(list(project.glob("mark-*"))) == 3
+
+
 # -- plan, render, hosts, lists -------------------------------------------------------------------------
 
 

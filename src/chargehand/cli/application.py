@@ -48,11 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
     sys.setswitchinterval(_SWITCH_S)
     signal.signal(signal.SIGTERM, _terminate)
+    screen.open_missing()
     code = status(sys.argv[1:] if arguments is None else arguments)
     try:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-    except (AttributeError, OSError):  # it was closed, or nobody reads it
+    except OSError:  # nobody reads it, or there is no room for it
         sys.exit(code)
     os._exit(code)  # the system takes everything back at once; Python would take it apart piece by piece
 
@@ -74,6 +75,13 @@ def status(arguments: Sequence[str]) -> int:
     except ChargehandError as error:
         _tell(error)
         return error.exit_code
+    except OSError as error:
+        if error.errno not in screen.UNWRITABLE:
+            _tell_defect(error, whole=told.get("traceback", False))
+            return 1
+        screen.forget_stdout()
+        screen.note(f"chargehand: stdout cannot be written: {error.strerror}")
+        return 1
     except Exception as error:  # noqa: BLE001 - the one place where a defect becomes text and exit code 1
         _tell_defect(error, whole=told.get("traceback", False))
         return 1

@@ -1,5 +1,6 @@
 """Screen: text to stdout and stderr, made safe for a terminal, in colour where that is wanted."""
 
+import errno
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,8 @@ from chargehand.report.forge import forge_of
 from chargehand.report.jsontext import dumps
 
 STDOUT_CLOSED = 141
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a file says that takes no more; what we write ourselves has words of its own for that."""
 
 
 def say(text: str) -> None:
@@ -126,6 +129,12 @@ def tally(problems: Sequence[Problem]) -> str:
 def count(number: int, noun: str) -> str:
     """``1 host``, ``2 hosts``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def open_missing() -> None:
+    """Whoever started us may have closed a stream: what is written there goes nowhere."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115, PTH123 - for as long as we run
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115, PTH123 - for as long as we run
 
 
 def forget_stdout() -> None:

@@ -222,9 +222,11 @@ class Telling:
         try:
             sys.stdout.write(text)
             sys.stdout.flush()
-        except BrokenPipeError:
+        except OSError as error:  # the run goes on, and is in the record
             self._stdout_closed = True
             screen.forget_stdout()
+            if not isinstance(error, BrokenPipeError):
+                screen.note(f"stdout cannot be written any more: {error.strerror}")
 
 
 def rerun_of(number: int, parts: Iterable[str], launch: Launch) -> Callable[[Sequence[str]], str]:
