@@ -175,14 +175,16 @@ class Crew:
         parted = Signal()
         parted.set()
         while (turn := self._line.take()) is not None:
-            visit = self._serve(turn)
-            if hub is None:
-                self._part(turn, visit)
-            elif visit is not None:
-                parted.wait()
-                parted = Signal()
-                hub.spawn(partial(self._part, turn, visit, parted))
-            self._line.leave()
+            try:
+                visit = self._serve(turn)
+                if hub is None:
+                    self._part(turn, visit)
+                elif visit is not None:
+                    parted.wait()
+                    parted = Signal()
+                    hub.spawn(partial(self._part, turn, visit, parted))
+            finally:
+                self._line.leave()
 
     def _serve(self, turn: Turn) -> Visit | None:
         """Take one turn; whatever we do wrong meets its host and nobody else."""
