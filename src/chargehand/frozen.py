@@ -29,9 +29,8 @@ def frozen(cls: Any = None, /, *, kw_only: bool = True, slots: bool = True) -> A
 
     def decorate(cls: type[Any]) -> type[Any]:
         own = {name for name, what in vars(cls).items() if what is not None}
-        cls.__doc__ = (
-            cls.__doc__ or cls.__name__
-        )  # else `dataclass` makes one of a signature, which takes long
+        # Without one `dataclass` makes one of a signature, which takes long.
+        cls.__doc__ = cls.__doc__ or cls.__name__
         made = dataclass(init=False, repr=False, eq=False, slots=slots, kw_only=kw_only)(cls)
         compared = [each.name for each in fields(made) if each.compare]
         equal, number = _comparing(attrgetter(*compared) if compared else _nothing)

@@ -75,15 +75,12 @@ def status(arguments: Sequence[str]) -> int:
     except ChargehandError as error:
         _tell(error)
         return error.exit_code
-    except OSError as error:
-        if error.errno not in screen.UNWRITABLE:
-            _tell_defect(error, whole=told.get("traceback", False))
-            return 1
-        screen.forget_stdout()
-        screen.note(f"chargehand: stdout cannot be written: {error.strerror}")
-        return 1
     except Exception as error:  # noqa: BLE001 - the one place where a defect becomes text and exit code 1
-        _tell_defect(error, whole=told.get("traceback", False))
+        if isinstance(error, OSError) and traceback.extract_tb(error.__traceback__)[-1].name == "echo":
+            screen.forget_stdout()  # it was click that could not write, and nothing of ours
+            screen.note(f"chargehand: stdout cannot be written: {error.strerror}")
+        else:
+            _tell_defect(error, whole=told.get("traceback", False))
         return 1
     return code if isinstance(code, int) else 0
 

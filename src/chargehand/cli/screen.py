@@ -1,6 +1,5 @@
 """Screen: text to stdout and stderr, made safe for a terminal, in colour where that is wanted."""
 
-import errno
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,8 +15,6 @@ from chargehand.report.forge import forge_of
 from chargehand.report.jsontext import dumps
 
 STDOUT_CLOSED = 141
-UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What a file says that takes no more; what we write ourselves has words of its own for that."""
 
 
 def say(text: str) -> None:

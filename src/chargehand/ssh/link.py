@@ -31,7 +31,7 @@ class Link:
         connection: Fabric's; its transport is `transport`.
         transport: The protocol.
         wire: The bytes below it.
-        prepared: The start whose request went out with the login.
+        prepared: The start whose request may have gone out with the login.
         below: Lets go of what it goes through.
     """
 

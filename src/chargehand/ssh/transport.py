@@ -225,7 +225,8 @@ class SshTransport(SecuredTransport):
         if early is not None:
             number = early.channel.chanid
             self._unlink_channel(number)
-            del self.channel_events[number], self.channels_seen[number]
+            self.channel_events.pop(number, None)  # it may have been refused already
+            del self.channels_seen[number]
 
     def _parse_unimplemented(self, _message: Message) -> None:
         """Bear it of what went ahead, once for each message."""
