@@ -17,6 +17,8 @@ from pathlib import Path
 
 import paramiko
 import pytest
+from paramiko.common import MSG_KEXINIT
+from paramiko.kex_mlkem import KexMLKEM768X25519
 
 from chargehand.connection import ConnectionSettings
 from chargehand.provider import NotStarted, Stop, Unreachable
@@ -25,12 +27,17 @@ from chargehand.secret import Secret
 from chargehand.ssh import SshProvider
 from chargehand.ssh.gate import Gate
 from chargehand.ssh.interrupt import Interrupt
+from chargehand.ssh.packets import Packets
+from chargehand.ssh.transport import SshTransport
 from heard import Heard, run
 from sshd import Account, Sshd, make_key, wait_until
 
 pytestmark = [pytest.mark.sshd, pytest.mark.usefixtures("runs_in")]
 
 Serve = Callable[[socket.socket], None]
+KEY_EXCHANGES = [
+    name for name in SshTransport.preferred_kex if not name.startswith("mlkem")
+]  # sshd 9.9 has it
 
 
 class _NoWait(random.Random):
@@ -358,6 +365,97 @@ def test_a_host_that_only_calls_itself_openssh_is_asked_anew_one_thing_after_the
     with stub(tmp_path, **answers) as (port, server), pytest.raises(NotStarted) as told:
         run(provider, to(port, **login), "true\n")
     assert (told.value.code, server.answers["quiet"]) == ("no-start", True)
+
+
+def curt(line: socket.socket) -> None:
+    line.sendall(b"SSH-2.0-curt\r\n")
+    line.recv(4096)
+    line.close()
+
+
+def mad(line: socket.socket) -> None:
+    line.sendall(b"SSH-2.0-mad\r\n" + random.Random(1).randbytes(4096))
+    silent(line)
+
+
+def make_acquainted(provider: SshProvider, folder: Path) -> None:
+    """Let a provider meet a host, and so learn of the key exchange that it wants."""
+    with Sshd(folder / "met") as met:
+        assert run(provider, met.settings(), "true\n")[0].exit_status == 0
+
+
+@pytest.mark.parametrize("runs_in", ["strand"])
+def test_a_host_that_wants_another_key_exchange_is_asked_anew_and_the_next_one_at_once(
+    provider: SshProvider, tmp_path: Path
+) -> None:
+    make_acquainted(provider, tmp_path)
+    with Sshd(tmp_path / "other", lines=["KexAlgorithms ecdh-sha2-nistp256"]) as other:
+        for connections in (2, 1):
+            before = other.log().count("\nConnection from ")
+            assert run(provider, other.settings(), "true\n")[0].exit_status == 0
+            assert other.log().count("\nConnection from ") - before == connections
+
+
+@pytest.mark.parametrize("runs_in", ["strand"])
+@pytest.mark.parametrize(
+    ("serve", "code", "tries"), [(silent, "banner-timeout", 2), (curt, "protocol", 2), (mad, "protocol", 1)]
+)
+def test_who_says_nothing_to_a_key_exchange_that_was_begun_ahead_is_asked_anew(
+    provider: SshProvider, tmp_path: Path, serve: Serve, code: str, tries: int
+) -> None:
+    seen = []
+
+    def count(line: socket.socket) -> None:
+        seen.append(line)
+        if serve is silent:
+            line.sendall(b"SSH-2.0-quiet\r\n")
+        serve(line)
+
+    make_acquainted(provider, tmp_path)
+    with peer(count) as port:
+        told = refusal(provider, to(port))
+        assert (told.code, len(seen)) == (code, tries), told.reason
+
+
+@pytest.mark.parametrize("runs_in", ["strand"])
+@pytest.mark.parametrize("exchange", KEY_EXCHANGES)
+def test_a_key_exchange_that_hosts_want_begins_before_the_next_one_says_so(
+    provider: SshProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchange: str
+) -> None:
+    told: list[int] = []
+    send, agree = Packets.send, SshTransport._parse_kex_init
+
+    def send_and_tell(self: Packets, payload: bytes) -> None:
+        told.append(payload[0])
+        send(self, payload)
+
+    def agree_and_tell(self: SshTransport, message: paramiko.Message) -> None:
+        told.append(-MSG_KEXINIT)
+        agree(self, message)
+
+    monkeypatch.setattr(Packets, "send", send_and_tell)
+    monkeypatch.setattr(SshTransport, "_parse_kex_init", agree_and_tell)
+    begin = 34 if "group-exchange" in exchange else 30
+    with Sshd(tmp_path, lines=[f"KexAlgorithms {exchange}"]) as server:
+        for order in ([MSG_KEXINIT, -MSG_KEXINIT, begin], [MSG_KEXINIT, begin, -MSG_KEXINIT]):
+            told.clear()
+            assert run(provider, server.settings(), "true\n")[0].exit_status == 0
+            assert told[:3] == order
+
+
+@pytest.mark.parametrize("runs_in", ["strand"])
+def test_the_key_exchange_against_quantum_computers_begins_ahead_too(
+    provider: SshProvider, tmp_path: Path
+) -> None:
+    lines = []
+    with stub(tmp_path, exec=False) as (port, server):
+        for _ in range(2):
+            with pytest.raises(NotStarted) as told:
+                run(provider, to(port), "true\n")
+            assert told.value.code == "no-start"
+            lines.append(server.answers["line"])
+    assert provider._foresight.exchange is KexMLKEM768X25519
+    assert len(set(lines)) == 2
 
 
 class Forgetful(paramiko.Transport):

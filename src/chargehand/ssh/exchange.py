@@ -1,4 +1,4 @@
-"""Exchange: curve25519-sha256 (RFC 8731), as paramiko does it, with what is hashed put together at once."""
+"""Exchange: key exchanges that are cheaper than paramiko's, and such that begin early."""
 
 # ruff: noqa: SLF001 - it is called by paramiko's transport, and calls it
 
@@ -16,7 +16,7 @@ _REPLY: Final = 31
 
 
 class CurveExchange(KexCurve25519):
-    """One key exchange, as a client."""
+    """curve25519-sha256 (RFC 8731), as paramiko does it, with what is hashed put together at once."""
 
     transport: Any
 
@@ -46,6 +46,36 @@ class CurveExchange(KexCurve25519):
         transport._set_K_H(secret, self.hash_algo(hashed).digest())
         transport._verify_key(host_key, signature)
         transport._activate_outbound()
+
+
+class Begun:
+    """A key exchange whose first message went out before the host's offer was known.
+
+    RFC 4253 section 7.1 lets it follow our own offer, and the host comes to it when it has read that. This is
+    not the guess of section 7, for which the host would have to like the exchange best of all that it offers.
+
+    Args:
+        kind: Makes the exchange, as those of paramiko's table do.
+        transport: For this connection.
+
+    Attributes:
+        kind: As given.
+        hash_algo: Of the exchange.
+        parse_next: Takes its messages.
+    """
+
+    def __init__(self, kind: type[Any], transport: Any) -> None:  # noqa: ANN401 - a `SecuredTransport`
+        exchange = kind(transport)
+        exchange.start_kex()
+        self.kind = kind
+        self.hash_algo = exchange.hash_algo
+        self.parse_next = exchange.parse_next
+        self._transport = transport
+        self._answers = transport._expected_packet
+
+    def start_kex(self) -> None:
+        """Expect the answer."""
+        self._transport._expect_packet(*self._answers)
 
 
 EXCHANGES: Final[Mapping[str, Any]] = {

@@ -7,7 +7,8 @@ from paramiko.ssh_exception import IncompatiblePeer
 
 from chargehand.frozen import frozen
 from chargehand.provider import Unreachable
-from chargehand.ssh.transport import SshTransport, Unheard
+from chargehand.ssh.foresight import Unforeseen
+from chargehand.ssh.transport import SshTransport
 from chargehand.ssh.wire import Wire
 
 SHOWN = 100
@@ -81,9 +82,9 @@ class Handshake:
     transport: SshTransport | None
     timeout_s: float
 
-    def failure(self, error: Exception) -> Unreachable | Throttled | Unheard:
+    def failure(self, error: Exception) -> Unreachable | Throttled | Unforeseen:
         """Why there is no session."""
-        if isinstance(error, Unreachable | Unheard):
+        if isinstance(error, Unreachable | Unforeseen):
             return error
         if isinstance(error, RuntimeError):
             return ours(error, self.target)

@@ -1,7 +1,7 @@
 """Link: one authenticated SSH connection, made by Fabric over a Wire of ours."""
 
 import logging
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from functools import cache
 from types import SimpleNamespace
 
@@ -10,6 +10,7 @@ import paramiko
 
 from chargehand.frozen import frozen
 from chargehand.ssh.failure import Handshake, shown
+from chargehand.ssh.foresight import Foresight
 from chargehand.ssh.login import Login
 from chargehand.ssh.route import Route
 from chargehand.ssh.transport import SshTransport
@@ -73,7 +74,7 @@ def shake_hands(
     login: Login,
     *,
     prepared: Prepared | None,
-    plain: Container[str],
+    foresight: Foresight,
 ) -> Link:
     """Exchange keys, check the host's, log in: in this order.
 
@@ -83,11 +84,11 @@ def shake_hands(
         trust: Says whether the host's key is the right one.
         login: Who we are.
         prepared: What will be started first.
-        plain: Versions of hosts that are to get nothing ahead.
+        foresight: What the host may get ahead of its answers.
 
     Raises:
         Unreachable: One of them failed.
-        Unheard: The host, which is not known to be plain, seems to be.
+        Unforeseen: It may do when it gets nothing ahead.
         Throttled: The host hung up before the first of them.
     """
     made: list[SshTransport] = []
@@ -95,7 +96,9 @@ def shake_hands(
     def transport_factory(sock: Wire, **_: object) -> SshTransport:
         """The one place where the kind of transport is chosen."""
         algorithms = trust.algorithms
-        made.append(SshTransport(sock, title=route.title, host_key_algorithms=algorithms, plain=plain))
+        made.append(
+            SshTransport(sock, title=route.title, host_key_algorithms=algorithms, foresight=foresight)
+        )
         if prepared is not None:
             made[-1].expect(prepared.protocol.request, pty=prepared.protocol.pty)
         return made[-1]

@@ -16,6 +16,7 @@ from chargehand.ssh.bastion import Bastions
 from chargehand.ssh.config import SshConfig
 from chargehand.ssh.dial import ProxyCommand, connect
 from chargehand.ssh.failure import Throttled, ours
+from chargehand.ssh.foresight import Foresight, Unforeseen
 from chargehand.ssh.gate import Gate
 from chargehand.ssh.hostkey import KnownHosts
 from chargehand.ssh.identity import KeyRing, agent_socket
@@ -25,7 +26,6 @@ from chargehand.ssh.link import Link, shake_hands
 from chargehand.ssh.login import Login, compose
 from chargehand.ssh.route import Route, find, hop_settings
 from chargehand.ssh.session import SshSession
-from chargehand.ssh.transport import Unheard
 from chargehand.ssh.trust import Trust
 from chargehand.ssh.wire import Wire
 from chargehand.start.conduct import prepare
@@ -57,7 +57,7 @@ class SshProvider:
         self._known: dict[tuple[Path, ...], KnownHosts] = {}
         self._config = SshConfig()
         self._keys = KeyRing()
-        self._plain: set[str] = set()
+        self._foresight = Foresight()
         self._gate = Gate()
         self._idle = IdleLinks()
         self._bastions = Bastions(lambda settings: self._reach(settings, Interrupt(Stop())))
@@ -108,27 +108,40 @@ class SshProvider:
         # Before the first packet: a key that cannot be used costs no connection.
         login = compose(route, self._keys, agent_socket())
         trust = Trust(route, self._known_hosts(route.known_hosts), self._now())
-        for attempt in range(TRIES):
-            if attempt:
-                interrupt.wait(self._jitter.uniform(2.0 ** (attempt - 2), 2.0**attempt))
+        attempt = partial(self._attempt, route, trust, login, interrupt, script)
+        for tried in range(TRIES):
+            if tried:
+                interrupt.wait(self._jitter.uniform(2.0 ** (tried - 2), 2.0**tried))
             try:
-                return self._attempt(route, trust, login, interrupt, script)
+                return self._without_surprise(attempt)
             except Throttled:
                 continue
-            except Unheard as silence:
-                self._plain.add(silence.version)
         words = f"{route.title}: it hung up before its version line, {TRIES} times: too many connect at once"
         raise Unreachable("throttled", words, again=True)
 
+    def _without_surprise(self, attempt: Callable[[Foresight], Link]) -> Link:
+        """What comes of an attempt; of one with nothing ahead where a host does not bear that."""
+        try:
+            return attempt(self._foresight)
+        except Unforeseen as surprise:
+            self._foresight.learn(surprise)
+            return attempt(Foresight(blind=True))
+
     def _attempt(
-        self, route: Route, trust: Trust, login: Login, interrupt: Interrupt, script: RenderedScript | None
+        self,
+        route: Route,
+        trust: Trust,
+        login: Login,
+        interrupt: Interrupt,
+        script: RenderedScript | None,
+        foresight: Foresight,
     ) -> Link:
         def shake(wire: Wire) -> Link:
             link = None
             prepared = prepare(script, route.settings, route.user) if script else None
             try:
                 with interrupt.calling(wire.close):
-                    link = shake_hands(route, wire, trust, login, prepared=prepared, plain=self._plain)
+                    link = shake_hands(route, wire, trust, login, prepared=prepared, foresight=foresight)
             except Unreachable:
                 if link is not None:  # stopped when it was there
                     link.hang_up()

@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Sequence
 from functools import partial
+from types import NoneType
 from typing import Any
 
 import paramiko
@@ -24,7 +25,8 @@ from chargehand.ssh.agreement import (
     compose_offer,
     find_mismatch,
 )
-from chargehand.ssh.exchange import EXCHANGES
+from chargehand.ssh.exchange import EXCHANGES, Begun
+from chargehand.ssh.foresight import PATIENCE_S, Foresight, Misjudged
 from chargehand.ssh.message import mpint, text
 from chargehand.ssh.packets import Packets, PlainPackets
 from chargehand.ssh.wire import Wire
@@ -45,6 +47,7 @@ class SecuredTransport(paramiko.Transport):
         wire: The bytes below.
         title: The host, for people.
         host_key_algorithms: To offer, in this order.
+        foresight: What may go ahead of the host's answers.
 
     Attributes:
         farewell: What the host said when it disconnected.
@@ -62,18 +65,22 @@ class SecuredTransport(paramiko.Transport):
     _expected_packet: tuple[int, ...]
     _kex_info = paramiko.Transport._kex_info | EXCHANGES  # type: ignore[attr-defined]  # noqa: SLF001 - its table
 
-    def __init__(self, wire: Wire, *, title: str, host_key_algorithms: Sequence[str]) -> None:
+    def __init__(
+        self, wire: Wire, *, title: str, host_key_algorithms: Sequence[str], foresight: Foresight
+    ) -> None:
         self._in_strands = hub_here() is not None
         self._tells = log.isEnabledFor(logging.DEBUG)
         self._postponed: list[bytes] = []
         layer = partial(Packets, take=self._take) if self._in_strands else PlainPackets
         super().__init__(wire, packetizer_class=layer)  # type: ignore[arg-type]  # what it uses of a socket
         self.name = f"chargehand-ssh {title}"
+        self.foresight = foresight
         self.farewell = ""
         self.host_key_blob = b""
         self._host_key_algorithms = tuple(host_key_algorithms)
         self._offered: dict[str, list[str]] = {}
         self._offered_early = False
+        self._foreseen: Begun | None = None
         self._begun = False
         self._secret = b""
         self._over = Signal()
@@ -89,13 +96,27 @@ class SecuredTransport(paramiko.Transport):
         ours = (self.preferred_kex, self.preferred_keys, self.preferred_ciphers, self.preferred_macs)
         return find_mismatch(self._offered, *ours)
 
-    def start_client(self, event: object = None, timeout: float | None = None) -> None:  # noqa: ARG002 - nobody gives one
-        """Exchange keys; return also when there was no time for it, as paramiko does."""
+    def start_client(self, event: object = None, timeout: float = 0.0) -> None:  # type: ignore[override]  # noqa: ARG002 - nobody gives an event, Fabric always a time
+        """Exchange keys; return also when there was no time for it, as paramiko does.
+
+        Raises:
+            SSHException: No keys were agreed on.
+            Misjudged: The host may do so when it gets nothing ahead of its offer.
+        """
         agreed = Signal()
         super().start_client(event=agreed)
-        agreed.wait(timeout)
+        patience_s = min(PATIENCE_S, timeout * 2 / 3)
+        if not agreed.wait(patience_s) and not self._is_unanswered():
+            agreed.wait(timeout - patience_s)
+        if self._is_unanswered():
+            raise Misjudged("no answer to a key exchange that was begun ahead")
         if not self.is_active():
             raise self.get_exception() or SSHException("Negotiation failed.")
+
+    def _is_unanswered(self) -> bool:
+        """Whether a host told its version and then no more, or hung up, when our half had gone ahead."""
+        silent = self._foreseen is not None and bool(self.remote_version)
+        return silent and isinstance(self.saved_exception, NoneType | EOFError | OSError)
 
     def start(self) -> None:
         """Begin to read, beside the caller."""
@@ -149,12 +170,15 @@ class SecuredTransport(paramiko.Transport):
     def _check_banner(self) -> None:
         """Do not wait for the host's version before the first message, as RFC 4253 section 7.1 allows.
 
-        Only where that goes out with our own version: a thread that sends to a host which has hung up would
-        not come to read why.
+        Nor for the host's offer before the first message of an exchange that hosts are known to want. Only
+        where that goes out with our own version: a thread that sends to a host which has hung up would not
+        come to read why.
         """
         if isinstance(self.packetizer, Packets):
             self._send_kex_init()
             self._offered_early = True
+            if self.foresight.exchange:
+                self._foreseen = Begun(self.foresight.exchange, self)
         super()._check_banner()  # type: ignore[misc]  # not in its stubs
 
     def _send_kex_init(self) -> None:
@@ -183,14 +207,25 @@ class SecuredTransport(paramiko.Transport):
             vars(self).update(agreement.choices)
             self.kex_engine = agreement.engine(self)
             self.remote_kex_init = cMSG_KEXINIT + m.asbytes()[: agreement.size_bytes]
-            return
-        super()._parse_kex_init(m)  # type: ignore[misc]  # not in its stubs
+        else:
+            super()._parse_kex_init(m)  # type: ignore[misc]  # not in its stubs
+            if first:
+                choices = {name: value for name, value in vars(self).items() if name in CHOICES}
+                size_bytes = len(self.remote_kex_init) - len(cMSG_KEXINIT)
+                AGREEMENTS.remember(key, Agreement(type(self.kex_engine), choices, size_bytes))
         if first:
-            choices = {name: value for name, value in vars(self).items() if name in CHOICES}
-            size_bytes = len(self.remote_kex_init) - len(cMSG_KEXINIT)
-            AGREEMENTS.remember(key, Agreement(type(self.kex_engine), choices, size_bytes))
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Go on with the exchange that was begun ahead, when it is the one that we agreed on."""
+        self.foresight.note(type(self.kex_engine))
+        if self._foreseen is not None:
+            if type(self.kex_engine) is not self._foreseen.kind:
+                raise Misjudged("the host wants another key exchange than the one that was begun ahead")
+            self.kex_engine = self._foreseen
 
     def _set_K_H(self, k: int | bytes, h: bytes) -> None:  # noqa: N802 - paramiko's name
+        self._foreseen = None
         super()._set_K_H(k, h)  # type: ignore[misc]  # not in its stubs
         self._secret = (mpint(k) if isinstance(k, int) else text(k)) + h
 

@@ -7,8 +7,8 @@ or a call from the subclass, and tests drive each against a real sshd, in thread
 
 import struct
 import threading
-from collections.abc import Callable, Container, Sequence
-from typing import Final, NamedTuple, TypeVar
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 import paramiko
 from paramiko.agent import AgentKey
@@ -19,31 +19,17 @@ from paramiko.ssh_exception import AuthenticationException, SSHException
 
 from chargehand.ssh.attempt import Answer, Attempt
 from chargehand.ssh.command import Command, StrandCommand, ThreadCommand, requests
+from chargehand.ssh.foresight import PATIENCE_S, Foresight, Unheard
 from chargehand.ssh.message import NUMBER, text
 from chargehand.ssh.orderly import Orderly, QuietChannel
 from chargehand.ssh.secured import SecuredTransport
 from chargehand.ssh.wire import Wire
 from chargehand.strand import Signal
 
-PATIENCE_S: Final = 10.0
-"""How long a host may say nothing to what came ahead; then it is taken for one that does not bear that."""
-
 _THREE = struct.Struct(">III")
 _Handler = Callable[[str, str, list[tuple[str, bool]]], list[str]]
 _AnyChannel = paramiko.Channel | StrandCommand
 _C = TypeVar("_C", bound=_AnyChannel)
-
-
-class Unheard(SSHException):
-    """A host said nothing to what it got ahead of its own answers.
-
-    Attributes:
-        version: What it calls itself.
-    """
-
-    def __init__(self, version: str) -> None:
-        super().__init__(f"{version} does not answer what comes ahead")
-        self.version = version
 
 
 class _Asked(NamedTuple):
@@ -85,18 +71,17 @@ class SshTransport(SecuredTransport):
         wire: The bytes below.
         title: The host, for people.
         host_key_algorithms: To offer, in this order.
-        plain: Versions of hosts that are to get nothing ahead.
+        foresight: What may go ahead of the host's answers.
     """
 
     _handler_table: dict[int, Callable[[Message], object]]
 
     def __init__(
-        self, wire: Wire, *, title: str, host_key_algorithms: Sequence[str], plain: Container[str] = ()
+        self, wire: Wire, *, title: str, host_key_algorithms: Sequence[str], foresight: Foresight
     ) -> None:
-        super().__init__(wire, title=title, host_key_algorithms=host_key_algorithms)
+        super().__init__(wire, title=title, host_key_algorithms=host_key_algorithms, foresight=foresight)
         if self._in_strands:
             self._channels = _Channels()
-        self._plain = plain
         self._expected: tuple[str, bool] | None = None
         self._early: _Asked | None = None
         self._bearable = 0
@@ -190,8 +175,7 @@ class SshTransport(SecuredTransport):
     @property
     def takes_messages_ahead(self) -> bool:
         """Whether the host is known to bear what it could only expect after an answer of its own."""
-        version = self.remote_version
-        return version.startswith("SSH-2.0-OpenSSH_") and version not in self._plain
+        return self.foresight.bears(self.remote_version)
 
     def _log_in(
         self, ask: Callable[[AuthHandler, threading.Event], object], *, ahead: bool = False
