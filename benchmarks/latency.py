@@ -33,15 +33,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     add_arguments(parser, PEERS)
     parser.add_argument("--hosts", type=int, nargs="+", default=[1, 200], metavar="N")
     parser.add_argument("--round-trip", type=float, default=50.0, metavar="MS")
-    parser.add_argument("--server", choices=SERVERS, default="sshd")
+    parser.add_argument("--server", choices=SERVERS, default="sshd", help="visits need sshd (%(default)s)")
+    parser.add_argument("--name", default="latency", help="of the files to write (%(default)s)")
     given = parser.parse_args(argv)
-    machine, tables = describe(), []
+    machine, tables, notes = describe(), [], []
     for count in given.hosts:
         with distant_fleet(count, given.round_trip) as (fleet, distance), _server(given, fleet, distance):
             tables.append(compare(given, fleet, distance))
-    with distant_fleet(VISITS, given.round_trip) as (fleet, distance), _server(given, fleet, distance):
-        notes = tuple(visit_alone(given, fleet, distance))
-    keep(Record(name="latency", machine=machine, tables=tuple(tables), notes=notes), given)
+    if given.server == "sshd":
+        with distant_fleet(VISITS, given.round_trip) as (fleet, distance), _server(given, fleet, distance):
+            notes = list(visit_alone(given, fleet, distance))
+    keep(Record(name=given.name, machine=machine, tables=tuple(tables), notes=tuple(notes)), given)
 
 
 def _server(given: argparse.Namespace, fleet: Fleet, distance: Distance) -> AbstractContextManager[None]:

@@ -1,5 +1,6 @@
 """What every test may ask for: a clean environment, a real sshd, root."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -30,13 +31,21 @@ workers.use()
 migrated.remember()
 
 
+@pytest.fixture(scope="session")
+def _caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folders, none of them made yet."""
+    folder = tmp_path_factory.mktemp("caches")
+    return (folder / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests see no variable of whoever runs them, save what programs need to be found."""
+def _plain_environment(monkeypatch: pytest.MonkeyPatch, _caches: Iterator[Path]) -> None:
+    """Tests see no variable of whoever runs them, save what programs need to be found, nor their caches."""
     for name in list(os.environ):
         if name not in KEPT and not name.startswith(("PYTEST_", "COVERAGE_", "COV_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("LANG", "C.UTF-8")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(next(_caches)))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

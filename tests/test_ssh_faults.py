@@ -1,5 +1,6 @@
 """What goes wrong on the way to a host and under a script: each ends in time and is told by its name."""
 
+import json
 import os
 import random
 import select
@@ -18,7 +19,6 @@ from pathlib import Path
 import paramiko
 import pytest
 from paramiko.common import MSG_KEXINIT
-from paramiko.kex_mlkem import KexMLKEM768X25519
 
 from chargehand.connection import ConnectionSettings
 from chargehand.provider import NotStarted, Stop, Unreachable
@@ -447,15 +447,52 @@ def test_a_key_exchange_that_hosts_want_begins_before_the_next_one_says_so(
 def test_the_key_exchange_against_quantum_computers_begins_ahead_too(
     provider: SshProvider, tmp_path: Path
 ) -> None:
-    lines = []
+    lines = set()
     with stub(tmp_path, exec=False) as (port, server):
         for _ in range(2):
             with pytest.raises(NotStarted) as told:
                 run(provider, to(port), "true\n")
             assert told.value.code == "no-start"
-            lines.append(server.answers["line"])
-    assert provider._foresight.exchange is KexMLKEM768X25519
-    assert len(set(lines)) == 2
+            lines.add(server.answers["line"])
+        assert len(lines) == 2
+        assert provider._foresight.expect(f"127.0.0.1:{port}") == "mlkem768x25519-sha256"
+
+
+@pytest.mark.parametrize("runs_in", ["strand"])
+@pytest.mark.parametrize(
+    ("kept", "connections"),
+    [
+        (None, 1),
+        ("no JSON", 1),
+        ('["127.0.0.1"]', 1),
+        ('{"curve25519-sha256": 22}', 1),
+        ('{"of-tomorrow": ["127.0.0.1:PORT"]}', 1),
+        ('{"curve25519-sha256@libssh.org": ["127.0.0.1:PORT"]}', 1),
+        ('{"ecdh-sha2-nistp256": ["127.0.0.1:PORT"]}', 2),
+    ],
+)
+def test_what_a_host_wants_is_remembered_for_the_next_command_and_corrected(
+    sshd: Sshd, tmp_path: Path, kept: str | None, connections: int
+) -> None:
+    memory = tmp_path / "cache" / "file.json"
+    if kept is not None:
+        memory.parent.mkdir()
+        memory.write_text(kept.replace("PORT", str(sshd.port)))
+    for expected in (connections, 1):
+        before = sshd.log().count("\nConnection from ")
+        provider = SshProvider(memory=memory)
+        assert run(provider, sshd.settings(), "true\n")[0].exit_status == 0
+        provider.close()
+        assert sshd.log().count("\nConnection from ") - before == expected
+        kept_now = json.loads(memory.read_text())
+        assert kept_now.get("curve25519-sha256@libssh.org", []) == [f"127.0.0.1:{sshd.port}"]
+        assert kept or memory.stat().st_mode & 0o077 == 0
+
+
+def test_a_memory_that_cannot_be_written_is_done_without(sshd: Sshd) -> None:
+    provider = SshProvider(memory=Path("/dev/null/file.json"))
+    assert run(provider, sshd.settings(), "true\n")[0].exit_status == 0
+    provider.close()
 
 
 class Forgetful(paramiko.Transport):

@@ -1,8 +1,10 @@
 """Foresight: what a host may get ahead of its answers, and what is learned of those that do not bear it."""
 
-from typing import Any, Final
+from typing import Final
 
 from paramiko.ssh_exception import SSHException
+
+from chargehand.ssh.memory import Memory
 
 PATIENCE_S: Final = 10.0
 """How long a host may say nothing to what came ahead; then it is taken for one that does not bear that."""
@@ -15,53 +17,54 @@ class Unforeseen(SSHException):
 
 
 class Misjudged(Unforeseen):
-    """A host wants another key exchange than the one that was begun, or ended the connection over it."""
+    """A host wants another key exchange than the one that was begun."""
 
 
 class Unheard(Unforeseen):
-    """A host said nothing to what came along with its login.
+    """A host said nothing to what it got ahead, or hung up.
 
     Attributes:
-        version: What it calls itself.
+        version: What it calls itself; empty when the key exchange was the matter.
     """
 
-    def __init__(self, version: str) -> None:
-        super().__init__(f"{version} does not answer what comes ahead")
+    def __init__(self, what: str, version: str = "") -> None:
+        super().__init__(f"no answer to {what} that came ahead")
         self.version = version
 
 
 class Foresight:
-    """What is thought of hosts that nothing is known of yet, by those that answered before.
+    """What is thought of hosts, by what they wanted before and by what others want that were just met.
 
     Args:
-        blind: Whether nothing may go ahead, whatever is learned.
-
-    Attributes:
-        exchange: The key exchange that all wanted so far, a class of paramiko's; None before the first, and
-            when they differ.
+        memory: What hosts wanted before; None is blind: nothing goes ahead.
     """
 
-    exchange: type[Any] | None
-
-    def __init__(self, *, blind: bool = False) -> None:
-        self.exchange = None
-        self._differ = blind
-        self._blind = blind
+    def __init__(self, memory: Memory | None) -> None:
+        self._memory = memory
+        self._usual = ""
+        self._differ = False
         self._plain: set[str] = set()
 
     def bears(self, version: str) -> bool:
         """Whether a host that calls itself so takes messages that it could only expect after its own."""
-        return not self._blind and version.startswith(_OPENSSH) and version not in self._plain
+        return self._memory is not None and version.startswith(_OPENSSH) and version not in self._plain
 
-    def note(self, exchange: type[Any]) -> None:
-        """Take note of what a host wants."""
-        if self.exchange is not exchange and not self._differ:
-            self._differ = self.exchange is not None
-            self.exchange = None if self._differ else exchange
+    def expect(self, target: str) -> str:
+        """The key exchange that a host will want; empty when that is not known."""
+        if self._memory is None or target in self._plain:
+            return ""
+        return self._memory.recall(target) or self._usual
 
-    def learn(self, surprise: Unforeseen) -> None:
-        """Do without from now on: for all of its version, or for all hosts."""
+    def note(self, target: str, exchange: str) -> None:
+        """Take note of what a host wants: what all want that were met, others are taken to want as well."""
+        if self._memory is None:
+            return
+        self._memory.note(target, exchange)
+        if self._usual != exchange and not self._differ:
+            self._differ = bool(self._usual)
+            self._usual = "" if self._differ else exchange
+
+    def learn(self, target: str, surprise: Unforeseen) -> None:
+        """Send nothing ahead any more to a host, or to all of its version, that do not bear it."""
         if isinstance(surprise, Unheard):
-            self._plain.add(surprise.version)
-        else:
-            self._differ, self.exchange = True, None
+            self._plain.add(surprise.version or target)

@@ -24,6 +24,7 @@ from chargehand.ssh.idle import IdleLinks
 from chargehand.ssh.interrupt import Interrupt
 from chargehand.ssh.link import Link, shake_hands
 from chargehand.ssh.login import Login, compose
+from chargehand.ssh.memory import Memory, usual_file
 from chargehand.ssh.route import Route, find, hop_settings
 from chargehand.ssh.session import SshSession
 from chargehand.ssh.trust import Trust
@@ -42,6 +43,11 @@ class SshProvider:
     What hosts share - parsed files, loaded keys, the agent, connections to jump hosts - is had once, when
     it is first needed.
 
+    Args:
+        now: The time, aware, UTC.
+        jitter: Spreads retries.
+        memory: File for what is learned of hosts; None is the user's.
+
     Attributes:
         keeps: How many connections are kept when their script has ended, for the next run.
     """
@@ -49,7 +55,11 @@ class SshProvider:
     strands = HUBS
 
     def __init__(
-        self, *, now: Callable[[], datetime] = lambda: datetime.now(UTC), jitter: random.Random | None = None
+        self,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        jitter: random.Random | None = None,
+        memory: Path | None = None,
     ) -> None:
         self._now = now
         self._jitter = jitter or random.Random()  # noqa: S311 - spreads retries, guards nothing
@@ -57,7 +67,8 @@ class SshProvider:
         self._known: dict[tuple[Path, ...], KnownHosts] = {}
         self._config = SshConfig()
         self._keys = KeyRing()
-        self._foresight = Foresight()
+        self._memory = Memory(memory or usual_file())
+        self._foresight = Foresight(self._memory)
         self._gate = Gate()
         self._idle = IdleLinks()
         self._bastions = Bastions(lambda settings: self._reach(settings, Interrupt(Stop())))
@@ -91,6 +102,7 @@ class SshProvider:
         self._idle.close()
         self._bastions.close()
         self._keys.close()
+        self._memory.save()
 
     def _reach(
         self, settings: ConnectionSettings, interrupt: Interrupt, script: RenderedScript | None = None
@@ -113,19 +125,19 @@ class SshProvider:
             if tried:
                 interrupt.wait(self._jitter.uniform(2.0 ** (tried - 2), 2.0**tried))
             try:
-                return self._without_surprise(attempt)
+                return self._without_surprise(route.title, attempt)
             except Throttled:
                 continue
         words = f"{route.title}: it hung up before its version line, {TRIES} times: too many connect at once"
         raise Unreachable("throttled", words, again=True)
 
-    def _without_surprise(self, attempt: Callable[[Foresight], Link]) -> Link:
+    def _without_surprise(self, title: str, attempt: Callable[[Foresight], Link]) -> Link:
         """What comes of an attempt; of one with nothing ahead where a host does not bear that."""
         try:
             return attempt(self._foresight)
         except Unforeseen as surprise:
-            self._foresight.learn(surprise)
-            return attempt(Foresight(blind=True))
+            self._foresight.learn(title, surprise)
+            return attempt(Foresight(None))
 
     def _attempt(
         self,

@@ -26,7 +26,7 @@ from chargehand.ssh.agreement import (
     find_mismatch,
 )
 from chargehand.ssh.exchange import EXCHANGES, Begun
-from chargehand.ssh.foresight import PATIENCE_S, Foresight, Misjudged
+from chargehand.ssh.foresight import PATIENCE_S, Foresight, Misjudged, Unheard
 from chargehand.ssh.message import mpint, text
 from chargehand.ssh.packets import Packets, PlainPackets
 from chargehand.ssh.wire import Wire
@@ -45,7 +45,7 @@ class SecuredTransport(paramiko.Transport):
 
     Args:
         wire: The bytes below.
-        title: The host, for people.
+        title: The host, for people and for `foresight`.
         host_key_algorithms: To offer, in this order.
         foresight: What may go ahead of the host's answers.
 
@@ -73,6 +73,7 @@ class SecuredTransport(paramiko.Transport):
         self._postponed: list[bytes] = []
         layer = partial(Packets, take=self._take) if self._in_strands else PlainPackets
         super().__init__(wire, packetizer_class=layer)  # type: ignore[arg-type]  # what it uses of a socket
+        self.title = title
         self.name = f"chargehand-ssh {title}"
         self.foresight = foresight
         self.farewell = ""
@@ -101,7 +102,7 @@ class SecuredTransport(paramiko.Transport):
 
         Raises:
             SSHException: No keys were agreed on.
-            Misjudged: The host may do so when it gets nothing ahead of its offer.
+            Unforeseen: They may be when nothing goes ahead.
         """
         agreed = Signal()
         super().start_client(event=agreed)
@@ -109,7 +110,7 @@ class SecuredTransport(paramiko.Transport):
         if not agreed.wait(patience_s) and not self._is_unanswered():
             agreed.wait(timeout - patience_s)
         if self._is_unanswered():
-            raise Misjudged("no answer to a key exchange that was begun ahead")
+            raise Unheard("a key exchange")
         if not self.is_active():
             raise self.get_exception() or SSHException("Negotiation failed.")
 
@@ -177,8 +178,8 @@ class SecuredTransport(paramiko.Transport):
         if isinstance(self.packetizer, Packets):
             self._send_kex_init()
             self._offered_early = True
-            if self.foresight.exchange:
-                self._foreseen = Begun(self.foresight.exchange, self)
+            if kind := self._kex_info.get(self.foresight.expect(self.title)):
+                self._foreseen = Begun(kind, self)
         super()._check_banner()  # type: ignore[misc]  # not in its stubs
 
     def _send_kex_init(self) -> None:
@@ -218,10 +219,12 @@ class SecuredTransport(paramiko.Transport):
 
     def _go_on(self) -> None:
         """Go on with the exchange that was begun ahead, when it is the one that we agreed on."""
-        self.foresight.note(type(self.kex_engine))
+        kind = type(self.kex_engine)
+        name = next(name for name, known in self._kex_info.items() if known is kind)
+        self.foresight.note(self.title, name)
         if self._foreseen is not None:
-            if type(self.kex_engine) is not self._foreseen.kind:
-                raise Misjudged("the host wants another key exchange than the one that was begun ahead")
+            if self._foreseen.kind is not kind:
+                raise Misjudged(f"it wants {name} and not what was begun")
             self.kex_engine = self._foreseen
 
     def _set_K_H(self, k: int | bytes, h: bytes) -> None:  # noqa: N802 - paramiko's name

@@ -69,7 +69,7 @@ class SshTransport(SecuredTransport):
 
     Args:
         wire: The bytes below.
-        title: The host, for people.
+        title: The host, for people and for `foresight`.
         host_key_algorithms: To offer, in this order.
         foresight: What may go ahead of the host's answers.
     """
@@ -197,7 +197,7 @@ class SshTransport(SecuredTransport):
                 return []
             self._withdraw()
             if ahead and self.is_active() and not answer.is_set():
-                raise Unheard(self.remote_version) from error
+                raise Unheard("a command", self.remote_version) from error
             raise
         if missing:
             self._withdraw()
