@@ -9,7 +9,7 @@ import pytest
 
 from chargehand.errors import StoreError
 from chargehand.recording.excerpt import CHUNK_BYTES, END_BYTES, Excerpt
-from chargehand.recording.scribe import LONG_PACE_S, PACE_S, ROOM_BYTES, Scribe
+from chargehand.recording.scribe import ROOM_BYTES, SHARE, Scribe
 from chargehand.result import CapturedOutput, HostResult, Status
 from chargehand.store.entry import Chunk, Entry, Outcome, Settled
 
@@ -18,7 +18,7 @@ PATIENCE_S = 10.0
 
 
 class Paper:
-    """Takes entries as a store does; `gate` holds it up, `trouble` is what it fails with."""
+    """Takes entries as a store does; `gate` and `takes_s` hold it up, `trouble` is what it fails with."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
@@ -27,12 +27,14 @@ class Paper:
         self.asked = threading.Semaphore(0)
         self.gate = threading.Event()
         self.gate.set()
+        self.takes_s = 0.0
         self.trouble: Exception | None = None
 
     def record(self, entries: Sequence[Entry]) -> list[bool]:
         self.times.append(time.monotonic())
         self.asked.release()
         assert self.gate.wait(PATIENCE_S)
+        time.sleep(self.takes_s)
         if self.trouble:
             raise self.trouble
         self.entries += entries
@@ -77,32 +79,33 @@ def test_entries_that_wait_while_others_are_written_are_one_group(scribe, paper)
     assert [entry.share_id for entry in paper.entries] == list(range(50))
 
 
-@pytest.mark.parametrize(
-    ("under_way", "working", "pace_s"),
-    [(8, False, PACE_S), (8, True, LONG_PACE_S), (600, False, LONG_PACE_S)],
-)
-def test_while_hosts_wait_for_us_groups_are_further_apart(paper, under_way, working, pace_s):
-    worked = time.monotonic if working else lambda: 0.0
-    scribe = Scribe(
-        paper.record,
-        pulse=lambda: None,
-        give_up=lambda: None,
-        kept_bytes=0,
-        worked=worked,
-        monotonic=time.monotonic,
-    )
-    scribe.start()
-    for _ in range(2):  # at the first nobody knows yet how busy we are
-        paper.gate.clear()
-        held = [scribe.write(Settled(share_id=0), urgent=True)]
-        assert paper.asked.acquire(timeout=PATIENCE_S)
-        held += [scribe.write(Settled(share_id=number), urgent=True) for number in range(under_way)]
-        paper.gate.set()
-        assert all(ticket.wait() for ticket in held)
-        assert paper.asked.acquire(timeout=PATIENCE_S)
-    assert scribe.write(Settled(share_id=0), urgent=True).wait()
-    scribe.close()
-    assert paper.times[-1] - paper.times[-2] > pace_s - 0.01
+def write_many(scribe, paper, count):
+    """Have the first written alone, and the others together after it."""
+    paper.gate.clear()
+    tickets = [scribe.write(Settled(share_id=0), urgent=True)]
+    assert paper.asked.acquire(timeout=PATIENCE_S)
+    tickets += [scribe.write(Settled(share_id=number), urgent=True) for number in range(1, count)]
+    paper.gate.set()
+    assert all(ticket.wait() for ticket in tickets)
+
+
+def test_while_many_wait_transactions_take_a_share_of_the_time(scribe, paper):
+    paper.takes_s = 0.01
+    write_many(scribe, paper, 20)
+    assert scribe.write(Settled(share_id=20), urgent=True).wait()
+    assert paper.times[-1] - paper.times[-2] >= paper.takes_s / SHARE
+
+
+def test_when_nobody_is_under_way_any_more_what_is_left_is_written_at_once(scribe, paper, monkeypatch):
+    monkeypatch.setattr("chargehand.recording.scribe._PACE_S", 1e6)
+    monkeypatch.setattr("chargehand.recording.scribe.SHARE", 1e-9)
+    paper.takes_s = 0.001
+    write_many(scribe, paper, 20)
+    tickets = [scribe.end(outcome(number), AT) for number in range(20)]
+    written = threading.Thread(target=lambda: [ticket.wait() for ticket in tickets], daemon=True)
+    written.start()
+    written.join(PATIENCE_S)
+    assert not written.is_alive()
 
 
 def test_what_nobody_waits_for_is_written_all_the_same(scribe, paper):

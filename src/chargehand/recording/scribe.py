@@ -20,17 +20,14 @@ FLUSH_S: Final = 0.25
 
 PULSE_S: Final = 1.0
 
-PACE_S: Final = 0.05
-"""How far apart transactions begin at least while many hosts wait for them, so that each takes more."""
+SHARE: Final = 0.1
+"""Of the time, at most so much is for transactions while many hosts wait, so that each takes more."""
 
-LONG_PACE_S: Final = 0.15
-"""The same while hosts wait for this process and not for the store: it works more than half of the time, or
-so many hosts are under way that to serve each of them once takes it longer than that."""
+_PACE_S: Final = 0.15
+"""Transactions never begin further apart than this for that reason."""
 
 _CROWD: Final = 8
 _MANY: Final = 64
-_VERY_MANY: Final = 512
-_BUSY: Final = 0.5
 
 ROOM_BYTES: Final = 16 << 20
 """Output that waits to be written down; whoever has more waits until there is room."""
@@ -70,7 +67,6 @@ class Scribe:
         give_up: Called from the thread once, when something cannot be written.
         kept_bytes: Of the beginning of each stream of each share.
         monotonic: Seconds that never go back.
-        worked: Seconds of the processor that this process has taken.
 
     Attributes:
         trouble: Why nothing is written any more; None while all is well.
@@ -85,7 +81,6 @@ class Scribe:
         give_up: Callable[[], object],
         kept_bytes: int,
         monotonic: Callable[[], float] = time.monotonic,
-        worked: Callable[[], float] = time.process_time,
     ) -> None:
         self.trouble: StoreError | None = None
         self.written = 0
@@ -94,17 +89,14 @@ class Scribe:
         self._give_up = give_up
         self._kept_bytes = kept_bytes
         self._monotonic = monotonic
-        self._worked = worked
         self._lines: list[_Line] = []
         self._in_hand: list[_Line] = []
         self._excerpts: dict[int, Excerpt] = {}
         self._waiting_bytes = 0
         self._urgent = False
         self._closed = False
-        self._begun_at = -math.inf
         self._under_way = 0
-        self._worked_before_s = 0.0
-        self._pace_s = 0.0
+        self._next_at = -math.inf
         self._flush_at = math.inf
         self._pulse_at = monotonic() + PULSE_S
         self._lock = threading.Lock()
@@ -154,6 +146,8 @@ class Scribe:
             if not (self._closed or self.trouble):
                 self._end_output(outcome, at)
             self._under_way -= outcome.token is not None
+            if not self._under_way:
+                self._work.notify()
             return self._take(outcome, urgent=True)
 
     def wait_for_room(self) -> None:
@@ -214,7 +208,7 @@ class Scribe:
                 if left_s <= 0:
                     break
                 self._work.wait(left_s)
-            while (left_s := self._begun_at + self._pace_s - self._monotonic()) > 0:
+            while self._under_way and (left_s := self._next_at - self._monotonic()) > 0:
                 if self._closed or self._flush_at == -math.inf:
                     break
                 self._work.wait(left_s)
@@ -223,17 +217,7 @@ class Scribe:
                 self._drain()
             self._in_hand, self._lines = self._lines, []
             self._urgent = False
-            self._pace_s = self._pace(now)
-            self._begun_at = now
             return self._in_hand
-
-    def _pace(self, now: float) -> float:
-        """How long after this transaction, which begins now, the next one may begin."""
-        before_s, self._worked_before_s = self._worked_before_s, self._worked()
-        if self._under_way < _MANY and len(self._in_hand) < _CROWD:
-            return 0.0
-        busy = self._worked_before_s - before_s > _BUSY * (now - self._begun_at)
-        return LONG_PACE_S if busy or self._under_way >= _VERY_MANY else PACE_S
 
     def _drain(self) -> None:
         for excerpt in self._excerpts.values():
@@ -249,13 +233,17 @@ class Scribe:
         outcomes = sum(isinstance(entry, Outcome) for entry in entries)
         for _ in range(outcomes):
             reach("before-outcome")
+        begun_at = self._monotonic()
         answers = self._record(entries)
+        taken_s = self._monotonic() - begun_at
         for _ in range(outcomes):
             reach("after-outcome")
         for (_, ticket), accepted in zip(lines, answers, strict=True):
             if ticket:
                 ticket.tell(accepted=accepted)
         with self._lock:
+            few = self._under_way < _MANY and len(entries) < _CROWD
+            self._next_at = begun_at + (0.0 if few else min(_PACE_S, taken_s / SHARE))
             self._in_hand = []
             self.written += len(entries)
             self._waiting_bytes -= sum(len(each.content) for each in entries if isinstance(each, Chunk))
