@@ -1,7 +1,7 @@
 """What it costs to write a run down: python -m benchmarks recording [--hosts N] [--pairs N].
 
 Runs scripts on hosts that only act (`chargehand.testing`), once written into a SQLite file and once not, in
-turns, each in a process of its own, and prints the medians and the ranges of what the pairs took.
+turns, each in a process of its own: the medians and the ranges of what the pairs took.
 """
 
 import argparse
@@ -19,6 +19,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
+
+from benchmarks.arguments import keep
+from benchmarks.machine import describe
+from benchmarks.record import RESULTS, Record
 
 from chargehand.connection import ConnectionSettings
 from chargehand.limits import Limits
@@ -43,7 +47,7 @@ class Run(NamedTuple):
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Measure in turns, and print."""
+    """Measure in turns, and write down."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -52,18 +56,25 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--takes", type=float, default=0.1, help="seconds that every script runs")
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--folder", type=Path, help="where databases are made")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder to write into")
+    parser.add_argument("--dry", action="store_true", help="print, write nothing")
     parser.add_argument("--once", choices=("recorded", "plain"), help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     if given.once:
         print(json.dumps(run(given, recorded=given.once == "recorded")))
         return
+    machine = describe()
     pairs = [(measure("plain", arguments), measure("recorded", arguments)) for _ in range(given.pairs)]
-    tell("wall, recorded / plain", [recorded.seconds / plain.seconds for plain, recorded in pairs])
-    tell("CPU, recorded / plain", [recorded.cpu_seconds / plain.cpu_seconds for plain, recorded in pairs])
     extra = [(recorded.cpu_seconds - plain.cpu_seconds) * 1000 / given.hosts for plain, recorded in pairs]
-    tell("CPU to record a host, ms", extra)
-    tell("peak memory, plain, MB", [plain.megabytes for plain, _ in pairs])
-    tell("peak memory, recorded, MB", [recorded.megabytes for _, recorded in pairs])
+    notes = (
+        f"{given.hosts} hosts, {given.level} at once, scripts of {given.takes:g} s, {given.pairs} pairs",
+        told("wall, recorded / plain", [recorded.seconds / plain.seconds for plain, recorded in pairs]),
+        told("CPU, recorded / plain", [kept.cpu_seconds / plain.cpu_seconds for plain, kept in pairs]),
+        told("CPU to record a host, ms", extra),
+        told("peak memory, plain, MB", [plain.megabytes for plain, _ in pairs]),
+        told("peak memory, recorded, MB", [recorded.megabytes for _, recorded in pairs]),
+    )
+    keep(Record(name="recording", machine=machine, tables=(), notes=notes), given)
 
 
 def measure(kind: str, arguments: Sequence[str]) -> Run:
@@ -73,9 +84,9 @@ def measure(kind: str, arguments: Sequence[str]) -> Run:
     return Run(*json.loads(done.stdout))
 
 
-def tell(what: str, values: Sequence[float]) -> None:
-    """A line of medians and ranges."""
-    print(f"{what:26} {statistics.median(values):8.3f}  ({min(values):.3f} to {max(values):.3f})", flush=True)
+def told(what: str, values: Sequence[float]) -> str:
+    """A median and its range."""
+    return f"{what}: {statistics.median(values):.3f} [{min(values):.3f}-{max(values):.3f}]"
 
 
 def run(given: argparse.Namespace, *, recorded: bool) -> Run:

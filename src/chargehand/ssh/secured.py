@@ -148,8 +148,8 @@ class SecuredTransport(paramiko.Transport):
 
     def _send_soon(self, payload: bytes) -> None:
         """Send a message when no keys are exchanged; paramiko looks ten times a second whether they are."""
-        if self._in_strands and self.active and self.clear_to_send.is_set():
-            self.packetizer.send(payload)
+        if self._in_strands:
+            self.send_payload(payload)
         else:
             self._send_user_message(Message(payload))  # type: ignore[attr-defined]  # not in its stubs
 
@@ -202,15 +202,16 @@ class SecuredTransport(paramiko.Transport):
 
     def _parse_kex_init(self, m: Message) -> None:
         """Agree on algorithms; what a host offers is offered by many, so that one answer serves them all."""
-        first = not (self.initial_kex_done or m.seqno)
+        first = not self.initial_kex_done
+        alike = first and not m.seqno
         key = (m.asbytes()[COOKIE_BYTES:], self._host_key_algorithms)
-        if first and (agreement := AGREEMENTS.recall(key)):
+        if alike and (agreement := AGREEMENTS.recall(key)):
             vars(self).update(agreement.choices)
             self.kex_engine = agreement.engine(self)
             self.remote_kex_init = cMSG_KEXINIT + m.asbytes()[: agreement.size_bytes]
         else:
             super()._parse_kex_init(m)  # type: ignore[misc]  # not in its stubs
-            if first:
+            if alike:
                 choices = {name: value for name, value in vars(self).items() if name in CHOICES}
                 size_bytes = len(self.remote_kex_init) - len(cMSG_KEXINIT)
                 AGREEMENTS.remember(key, Agreement(type(self.kex_engine), choices, size_bytes))
