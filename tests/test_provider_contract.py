@@ -57,7 +57,12 @@ class Reach:
         return list(self.folder.iterdir())
 
 
-WAYS = {"local": ("local", "thread"), "ssh": ("ssh", "strand"), "ssh, a thread a host": ("ssh", "thread")}
+WAYS = {
+    "local": ("local", "thread"),
+    "ssh": ("ssh", "strand"),
+    "ssh, a thread a host": ("ssh", "thread"),
+    "ssh, stock paramiko": ("ssh-stock", "thread"),
+}
 
 
 @pytest.fixture(params=[pytest.param(way, marks=pytest.mark.sshd) if "ssh" in way else way for way in WAYS])
@@ -76,7 +81,7 @@ def reach(
 ) -> Iterator[Reach]:
     folder = tmp_path / "work"
     folder.mkdir()
-    if way[0] == "ssh":
+    if way[0] != "local":
         sshd: Sshd = request.getfixturevalue("sshd")
         settings = sshd.settings(work_folders=(str(folder),))
     else:

@@ -6,6 +6,7 @@ import logging
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -69,6 +70,31 @@ def refusal(provider: SshProvider, settings: ConnectionSettings) -> Unreachable:
 
 def test_the_provider_is_found_by_its_name() -> None:
     assert find_provider("ssh") is SshProvider
+
+
+UNTRIED = """
+import sys, paramiko
+paramiko.__version__ = "99.0"
+from chargehand.connection import ConnectionSettings
+from chargehand.ssh import SshProvider
+from heard import run
+provider = SshProvider()
+print(provider.strands, provider.kind.__name__, "chargehand.ssh.transport" in sys.modules)
+address, port, key, known = sys.argv[1:]
+files = {"private_key_file": key, "known_hosts_files": (known,), "ssh_config_file": "/dev/null"}
+settings = ConnectionSettings(address=address, port=int(port), **files)
+ending, heard = run(provider, settings, "echo hello\\n")
+provider.close()
+print(ending.exit_status, heard.stdout)
+"""
+
+
+def test_a_paramiko_that_was_not_tried_is_used_as_it_is(sshd: Sshd) -> None:
+    words = [sshd.addresses[0], str(sshd.port), str(sshd.client_key), str(sshd.known_hosts)]
+    line = [sys.executable, "-c", UNTRIED, *words]
+    done = subprocess.run(line, check=True, cwd=Path(__file__).parent, capture_output=True, text=True)
+    assert done.stdout == "False StockTransport False\n0 b'hello\\n'\n"
+    assert done.stderr.count("paramiko 99.0 was not tried") == 1
 
 
 def test_a_script_runs_and_its_streams_and_status_come_back_apart(provider: SshProvider, sshd: Sshd) -> None:

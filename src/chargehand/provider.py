@@ -166,6 +166,7 @@ class Provider(Protocol):
 OURS: Final = {
     "ssh": "chargehand.ssh:SshProvider",
     "ssh-threads": "chargehand.ssh:ThreadedSshProvider",
+    "ssh-stock": "chargehand.ssh:StockSshProvider",
     "local": "chargehand.local:LocalProvider",
 }
 """What our own entry points say, so that not every installed package is asked; a test holds that."""

@@ -8,7 +8,7 @@ from paramiko.ssh_exception import IncompatiblePeer
 from chargehand.frozen import frozen
 from chargehand.provider import Unreachable
 from chargehand.ssh.foresight import Unforeseen
-from chargehand.ssh.transport import SshTransport
+from chargehand.ssh.kinds import Transport
 from chargehand.ssh.wire import Wire
 
 SHOWN = 100
@@ -79,7 +79,7 @@ class Handshake:
 
     target: str
     wire: Wire
-    transport: SshTransport | None
+    transport: Transport | None
     timeout_s: float
 
     def failure(self, error: Exception) -> Unreachable | Throttled | Unforeseen:

@@ -11,9 +11,9 @@ import paramiko
 from chargehand.frozen import frozen
 from chargehand.ssh.failure import Handshake, shown
 from chargehand.ssh.foresight import Foresight
+from chargehand.ssh.kinds import Transport
 from chargehand.ssh.login import Login
 from chargehand.ssh.route import Route
-from chargehand.ssh.transport import SshTransport
 from chargehand.ssh.trust import Trust
 from chargehand.ssh.wire import Wire
 from chargehand.start.conduct import Prepared
@@ -38,7 +38,7 @@ class Link:
 
     title: str
     connection: fabric.Connection
-    transport: SshTransport
+    transport: Transport
     wire: Wire
     prepared: Prepared | None = None
     below: Callable[[], None] | None = None
@@ -75,6 +75,7 @@ def shake_hands(
     *,
     prepared: Prepared | None,
     foresight: Foresight,
+    kind: type[Transport],
 ) -> Link:
     """Exchange keys, check the host's, log in: in this order.
 
@@ -85,20 +86,18 @@ def shake_hands(
         login: Who we are.
         prepared: What will be started first.
         foresight: What the host may get ahead of its answers.
+        kind: Makes the transport.
 
     Raises:
         Unreachable: One of them failed.
         Unforeseen: It may do when it gets nothing ahead.
         Throttled: The host hung up before the first of them.
     """
-    made: list[SshTransport] = []
+    made: list[Transport] = []
 
-    def transport_factory(sock: Wire, **_: object) -> SshTransport:
-        """The one place where the kind of transport is chosen."""
+    def transport_factory(sock: Wire, **_: object) -> Transport:
         algorithms = trust.algorithms
-        made.append(
-            SshTransport(sock, title=route.title, host_key_algorithms=algorithms, foresight=foresight)
-        )
+        made.append(kind(sock, title=route.title, host_key_algorithms=algorithms, foresight=foresight))
         if prepared is not None:
             made[-1].expect(prepared.protocol.request, pty=prepared.protocol.pty)
         return made[-1]
@@ -170,7 +169,7 @@ class _NoSshConfig(paramiko.SSHConfig):
         return paramiko.SSHConfigDict(hostname=hostname)
 
 
-def _hang_up(transport: SshTransport | None, wire: Wire) -> None:
+def _hang_up(transport: Transport | None, wire: Wire) -> None:
     """Close, wait until nobody reads from the descriptor any more, and give it back."""
     if transport is not None:
         transport.close()

@@ -12,8 +12,8 @@ from chargehand.provider import Unreachable
 from chargehand.secret import Secret
 from chargehand.ssh.failure import shown
 from chargehand.ssh.identity import Identity, KeyRing, Locked, public_key
+from chargehand.ssh.kinds import Transport
 from chargehand.ssh.route import Route
-from chargehand.ssh.transport import SshTransport
 
 ATTEMPTS = 6  # sshd's MaxAuthTries
 PASSWORD_WORDS = ("password", "passwort", "mot de passe", "contraseña", "пароль", "密码", "パスワード")
@@ -60,7 +60,7 @@ class Login:
     timeout_s: float
     remarks: Sequence[str] = ()
 
-    def authenticate(self, transport: SshTransport) -> None:
+    def authenticate(self, transport: Transport) -> None:
         """Log in.
 
         Raises:
@@ -92,7 +92,7 @@ class Login:
                 tried.append(f"{attempt.name} (accepted, but not enough)")
         raise self._refused(tried, allowed, "")
 
-    def _attempts(self, transport: SshTransport) -> Iterator[_Attempt]:
+    def _attempts(self, transport: Transport) -> Iterator[_Attempt]:
         for identity in self.identities[:ATTEMPTS]:
             show = partial(transport.auth_publickey, self.user, identity.key)
             yield _Attempt("publickey", show, identity=identity)
@@ -105,7 +105,7 @@ class Login:
 
     def _check_alive(
         self,
-        transport: SshTransport,
+        transport: Transport,
         error: Exception,
         end: float,
         tried: Sequence[str],

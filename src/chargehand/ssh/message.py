@@ -3,6 +3,7 @@
 import struct
 from typing import Final
 
+from paramiko.common import cMSG_GLOBAL_REQUEST
 from paramiko.message import Message
 
 NUMBER: Final = struct.Struct(">I")
@@ -18,6 +19,10 @@ def text(value: bytes) -> bytes:
 def mpint(number: int) -> bytes:
     """A whole number that is not negative, of any size."""
     return text(number.to_bytes(number.bit_length() // 8 + 1 if number else 0))
+
+
+KEEPALIVE: Final = cMSG_GLOBAL_REQUEST + text(b"keepalive@openssh.com") + b"\1"
+"""Asks for a reply, if only that this is not known."""
 
 
 class Received(Message):

@@ -1,6 +1,7 @@
 """SshProvider: reaches hosts over SSH. One instance serves all hosts of a run."""
 
 import dataclasses
+import logging
 import random
 import threading
 from collections.abc import Callable
@@ -22,15 +23,19 @@ from chargehand.ssh.hostkey import KnownHosts
 from chargehand.ssh.identity import KeyRing, agent_socket
 from chargehand.ssh.idle import IdleLinks
 from chargehand.ssh.interrupt import Interrupt
+from chargehand.ssh.kinds import FITS, UNTRIED, USUAL, Transport
 from chargehand.ssh.link import Link, shake_hands
 from chargehand.ssh.login import Login, compose
 from chargehand.ssh.memory import Memory, usual_file
 from chargehand.ssh.route import Route, find, hop_settings
 from chargehand.ssh.session import SshSession
+from chargehand.ssh.stock import StockTransport
 from chargehand.ssh.trust import Trust
 from chargehand.ssh.wire import Wire
 from chargehand.start.conduct import prepare
 from chargehand.strand import HUBS
+
+log = logging.getLogger(__name__)
 
 TRIES = 5
 STALLS = 3
@@ -49,10 +54,12 @@ class SshProvider:
         memory: File for what is learned of hosts; None is the user's.
 
     Attributes:
+        kind: Makes transports.
         keeps: How many connections are kept when their script has ended, for the next run.
     """
 
-    strands = HUBS
+    kind: type[Transport] = USUAL
+    strands = HUBS and FITS
 
     def __init__(
         self,
@@ -61,6 +68,8 @@ class SshProvider:
         jitter: random.Random | None = None,
         memory: Path | None = None,
     ) -> None:
+        if not FITS:
+            log.warning(UNTRIED)
         self._now = now
         self._jitter = jitter or random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._lock = threading.Lock()
@@ -153,7 +162,9 @@ class SshProvider:
             prepared = prepare(script, route.settings, route.user) if script else None
             try:
                 with interrupt.calling(wire.close):
-                    link = shake_hands(route, wire, trust, login, prepared=prepared, foresight=foresight)
+                    link = shake_hands(
+                        route, wire, trust, login, prepared=prepared, foresight=foresight, kind=self.kind
+                    )
             except Unreachable:
                 if link is not None:  # stopped when it was there
                     link.hang_up()
@@ -194,3 +205,9 @@ class ThreadedSshProvider(SshProvider):
     """The same with a thread for each host, and paramiko's own for each connection."""
 
     strands = False
+
+
+class StockSshProvider(ThreadedSshProvider):
+    """The same with paramiko's transport as it is."""
+
+    kind = StockTransport

@@ -12,7 +12,7 @@ from types import NoneType
 from typing import Any
 
 import paramiko
-from paramiko.common import MSG_NEWKEYS, cMSG_GLOBAL_REQUEST, cMSG_KEXINIT, cMSG_NEWKEYS
+from paramiko.common import MSG_NEWKEYS, cMSG_KEXINIT, cMSG_NEWKEYS
 from paramiko.message import Message
 from paramiko.ssh_exception import SSHException
 
@@ -27,7 +27,7 @@ from chargehand.ssh.agreement import (
 )
 from chargehand.ssh.exchange import EXCHANGES, Begun
 from chargehand.ssh.foresight import PATIENCE_S, Foresight, Misjudged, Unheard
-from chargehand.ssh.message import mpint, text
+from chargehand.ssh.message import KEEPALIVE, mpint, text
 from chargehand.ssh.packets import Packets, PlainPackets
 from chargehand.ssh.wire import Wire
 from chargehand.strand import Signal, begin, hub_here
@@ -36,7 +36,6 @@ log = logging.getLogger(__name__)
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # else its errors go to stderr
 
 _TAG_BYTES = 16  # of AES-GCM (RFC 5647 section 5)
-_KEEPALIVE = cMSG_GLOBAL_REQUEST + text(b"keepalive@openssh.com") + b"\1"
 _OTHER_CIPHERS = ("aes128-ctr", "aes192-ctr", "aes256-ctr")
 
 
@@ -135,7 +134,7 @@ class SecuredTransport(paramiko.Transport):
 
     def ask_for_reply(self) -> None:
         """Send a request that every server answers, if only with a refusal; do not wait for it."""
-        self._send_soon(_KEEPALIVE)
+        self._send_soon(KEEPALIVE)
 
     def send_payload(self, payload: bytes) -> None:
         """Send a message of a channel; while keys are exchanged, after that. Called in strands."""

@@ -5,13 +5,14 @@ import shlex
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import cast
 
 import paramiko
 
 from chargehand.provider import Unreachable
 from chargehand.ssh.hostkey import CERTIFICATE_SUFFIX, HostKey, KnownHosts, Verdict, lookup_name
+from chargehand.ssh.kinds import Transport
 from chargehand.ssh.route import Route
-from chargehand.ssh.transport import SshTransport
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +40,8 @@ class Trust(paramiko.MissingHostKeyPolicy):
         Raises:
             Unreachable: It is not; codes ``host-key-unknown``, ``host-key-changed``, ``host-key-revoked``.
         """
-        transport = client.get_transport()
-        blob = transport.host_key_blob if isinstance(transport, SshTransport) else key.asbytes()
-        self.check(HostKey(blob))
+        transport = cast("Transport", client.get_transport())
+        self.check(HostKey(transport.host_key_blob))
 
     def check(self, key: HostKey) -> None:
         """As `missing_host_key`."""
