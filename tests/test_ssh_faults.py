@@ -378,6 +378,17 @@ def mad(line: socket.socket) -> None:
     silent(line)
 
 
+def relay(one: socket.socket, other: socket.socket) -> None:
+    """Carry bytes both ways until either side ends."""
+    ways = {one: other, other: one}
+    while True:
+        for line in select.select(list(ways), [], [])[0]:
+            chunk = line.recv(65536)
+            if not chunk:
+                return
+            ways[line].sendall(chunk)
+
+
 def make_acquainted(provider: SshProvider, folder: Path) -> None:
     """Let a provider meet a host, and so learn of the key exchange that it wants."""
     with Sshd(folder / "met") as met:
@@ -487,6 +498,34 @@ def test_what_a_host_wants_is_remembered_for_the_next_command_and_corrected(
         kept_now = json.loads(memory.read_text())
         assert kept_now.get("curve25519-sha256@libssh.org", []) == [f"127.0.0.1:{sshd.port}"]
         assert kept or memory.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("runs_in", ["strand"])
+def test_a_host_that_does_not_bear_what_goes_ahead_is_remembered_too(sshd: Sshd, tmp_path: Path) -> None:
+    seen = []
+
+    def touchy(line: socket.socket) -> None:
+        seen.append(line)
+        with socket.create_connection((sshd.addresses[0], sshd.port)) as host:
+            line.sendall(host.recv(256))
+            said = line.recv(65536)
+            version = said.index(b"\n") + 1
+            (size,) = struct.unpack_from(">I", said, version)
+            if len(said) > version + 4 + size:
+                line.close()
+                return
+            host.sendall(said)
+            relay(line, host)
+
+    with peer(touchy) as port:
+        for connections in (2, 1):
+            provider = SshProvider(memory=tmp_path / "memory.json")
+            make_acquainted(provider, tmp_path)
+            seen.clear()
+            known = to(port, private_key_file=str(sshd.client_key), password=None)
+            assert run(provider, known, "true\n")[0].exit_status == 0
+            provider.close()
+            assert len(seen) == connections
 
 
 def test_a_memory_that_cannot_be_written_is_done_without(sshd: Sshd) -> None:

@@ -10,6 +10,7 @@ PATIENCE_S: Final = 10.0
 """How long a host may say nothing to what came ahead; then it is taken for one that does not bear that."""
 
 _OPENSSH: Final = "SSH-2.0-OpenSSH_"
+_NOTHING: Final = ""
 
 
 class Unforeseen(SSHException):
@@ -53,11 +54,12 @@ class Foresight:
         """The key exchange that a host will want; empty when that is not known."""
         if self._memory is None or target in self._plain:
             return ""
-        return self._memory.recall(target) or self._usual
+        wanted = self._memory.recall(target)
+        return self._usual if wanted is None else wanted
 
     def note(self, target: str, exchange: str) -> None:
         """Take note of what a host wants: what all want that were met, others are taken to want as well."""
-        if self._memory is None:
+        if self._memory is None or self._memory.recall(target) == _NOTHING:
             return
         self._memory.note(target, exchange)
         if self._usual != exchange and not self._differ:
@@ -68,3 +70,8 @@ class Foresight:
         """Send nothing ahead any more to a host, or to all of its version, that do not bear it."""
         if isinstance(surprise, Unheard):
             self._plain.add(surprise.version or target)
+
+    def confirm(self, target: str) -> None:
+        """Remember that a host answered when nothing came ahead, after what was learned of it."""
+        if self._memory is not None and target in self._plain:
+            self._memory.note(target, _NOTHING)

@@ -19,7 +19,7 @@ def usual_file() -> Path | None:
 
 
 class Memory:
-    """Names of key exchanges, by address and port.
+    """Names of key exchanges, by address and port; an empty one for a host that bears nothing ahead.
 
     Only a hint: a host that wants another one by now is asked anew. So a file that is missing, damaged or
     cannot be written is no trouble, and of two commands that write at once one may be forgotten.
@@ -34,10 +34,10 @@ class Memory:
         self._news: dict[str, str] = {}
 
     def recall(self, target: str) -> str | None:
-        """What a host wanted last."""
+        """What a host wanted last; None when that is not known."""
         if self._kept is None:
             self._kept = self._load()
-        return self._news.get(target) or self._kept.get(target)
+        return self._news.get(target, self._kept.get(target))
 
     def note(self, target: str, exchange: str) -> None:
         """Take note of what a host wants."""

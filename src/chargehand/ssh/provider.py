@@ -146,7 +146,9 @@ class SshProvider:
             return attempt(self._foresight)
         except Unforeseen as surprise:
             self._foresight.learn(title, surprise)
-            return attempt(Foresight(None))
+            link = attempt(Foresight(None))
+            self._foresight.confirm(title)
+            return link
 
     def _attempt(
         self,
