@@ -288,6 +288,11 @@ class SecuredTransport(paramiko.Transport):
         super()._verify_key(host_key, sig)  # type: ignore[misc]  # not in its stubs
         self.host_key_blob = bytes(host_key)
 
+    def _parse_debug(self, m: Message) -> None:
+        """Pass over what sshd says of every login; paramiko looks at every letter, though nobody reads it."""
+        if self._tells:
+            super()._parse_debug(m)  # type: ignore[misc]  # not in its stubs
+
     def _parse_disconnect(self, m: Message) -> None:
         m.get_int()
         self.farewell = m.get_text()
