@@ -59,9 +59,11 @@ class Foresight:
 
     def note(self, target: str, exchange: str) -> None:
         """Take note of what a host wants: what all want that were met, others are taken to want as well."""
-        if self._memory is None or self._memory.recall(target) == _NOTHING:
+        if self._memory is None:
             return
-        self._memory.note(target, exchange)
+        wanted = self._memory.recall(target)
+        if wanted not in (exchange, _NOTHING):
+            self._memory.note(target, exchange)
         if self._usual != exchange and not self._differ:
             self._differ = bool(self._usual)
             self._usual = "" if self._differ else exchange

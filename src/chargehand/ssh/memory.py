@@ -41,8 +41,7 @@ class Memory:
 
     def note(self, target: str, exchange: str) -> None:
         """Take note of what a host wants."""
-        if self.recall(target) != exchange:
-            self._news[target] = exchange
+        self._news[target] = exchange
 
     def save(self) -> None:
         """Write down what is new."""
