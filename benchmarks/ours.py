@@ -54,13 +54,16 @@ def start_ours(task: Task, folder: Path, python: Path) -> Start:  # noqa: ARG001
     used = (project / ".chargehand").exists()
     write_project(task, project)
     words = [str(PROGRAM), "run", "playbooks/job.json", "-i", "inventory.ini"]
-    return Start(words=words, folder=project, before=None if used else [*words, "-l", task.fleet.hosts[0]])
+    before = None if used else [*words, "-l", task.fleet.hosts[0]]
+    # What is remembered of hosts is of these hosts only, as on a machine that has no others.
+    environ = {"XDG_CACHE_HOME": str(task.fleet.folder)}
+    return Start(words=words, folder=project, before=before, environ=environ)
 
 
 def start_unrecorded(task: Task, folder: Path, python: Path) -> Start:
     """The same without a store."""
     start = start_ours(task, folder, python)
-    return Start(words=start.words, folder=start.folder, environ={"CHARGEHAND_STORE": "off"})
+    return Start(words=start.words, folder=start.folder, environ={**start.environ, "CHARGEHAND_STORE": "off"})
 
 
 def start_series(jobs: int) -> Callable[[Task, Path, Path], Start]:

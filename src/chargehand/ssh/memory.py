@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-_MOST: Final = 100_000
+_MOST: Final = 50_000
 
 
 def usual_file() -> Path | None:
@@ -64,7 +64,9 @@ class Memory:
         if self._path is None:
             return {}
         try:
-            read = json.loads(self._path.read_bytes())
-            return {str(target): str(exchange) for exchange, targets in read.items() for target in targets}
+            kept: dict[str, str] = {}
+            for exchange, targets in json.loads(self._path.read_bytes()).items():
+                kept.update(dict.fromkeys(targets, exchange))
+            return kept
         except (OSError, ValueError, AttributeError, TypeError):
             return {}
