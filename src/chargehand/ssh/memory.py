@@ -63,10 +63,8 @@ class Memory:
     def _load(self) -> dict[str, str]:
         if self._path is None:
             return {}
-        try:
-            kept: dict[str, str] = {}
+        kept: dict[str, str] = {}
+        with suppress(OSError, ValueError, AttributeError, TypeError):
             for exchange, targets in json.loads(self._path.read_bytes()).items():
                 kept.update(dict.fromkeys(targets, exchange))
-            return kept
-        except (OSError, ValueError, AttributeError, TypeError):
-            return {}
+        return kept
