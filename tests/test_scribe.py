@@ -96,12 +96,20 @@ def test_while_many_wait_transactions_take_a_share_of_the_time(scribe, paper):
     assert paper.times[-1] - paper.times[-2] >= paper.takes_s / SHARE
 
 
-def test_when_nobody_is_under_way_any_more_what_is_left_is_written_at_once(scribe, paper, monkeypatch):
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda scribe: [scribe.end(outcome(number), AT) for number in range(20)],
+        lambda scribe: [scribe.write(Settled(share_id=20), urgent=True, last=True)],
+    ],
+    ids=["nobody is under way any more", "nobody else is on the way"],
+)
+def test_where_there_is_nobody_to_wait_for_a_transaction_begins_at_once(scribe, paper, monkeypatch, ask):
     monkeypatch.setattr("chargehand.recording.scribe._PACE_S", 1e6)
     monkeypatch.setattr("chargehand.recording.scribe.SHARE", 1e-9)
     paper.takes_s = 0.001
     write_many(scribe, paper, 20)
-    tickets = [scribe.end(outcome(number), AT) for number in range(20)]
+    tickets = ask(scribe)
     written = threading.Thread(target=lambda: [ticket.wait() for ticket in tickets], daemon=True)
     written.start()
     written.join(PATIENCE_S)

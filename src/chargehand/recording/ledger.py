@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from chargehand.errors import StoreError
-from chargehand.event import Event, HostFinished, HostOutput, HostStarted
+from chargehand.event import Event, HostConnecting, HostFinished, HostOutput, HostStarted
 from chargehand.failpoint import reach
 from chargehand.provider import NotStarted, Provider
 from chargehand.recording.scribe import Scribe, Ticket
@@ -71,6 +71,7 @@ class Ledger:
         self._clock = clock
         self._ids = {share.host: number for share, number in shares}
         self._hosts = {share.script.token: share.host for share, _ in shares if share.script}
+        self._on_their_way: set[str] = set()
         self._sent: dict[str, str] = {}
         self._outcomes: dict[str, Ticket] = {}
         self._unknown: set[str] = set()
@@ -121,6 +122,8 @@ class Ledger:
                 self._scribe.note(Started(share_id=self._ids[event.host], token=token, at=event.at))
             case HostOutput():
                 self._scribe.hear(self._ids[event.host], event.stream, event.chunk, event.at)
+            case HostConnecting():
+                self._on_their_way.add(event.host)
             case HostFinished() if event.result.status is not Status.PENDING:
                 self._finish(event.result, event.at)
 
@@ -136,7 +139,8 @@ class Ledger:
         entry = Intent(
             share_id=self._ids[host], runner_id=self._runner_id, token=script.token, at=self._clock()
         )
-        if not self._scribe.write(entry, urgent=True).wait():
+        self._on_their_way.discard(host)
+        if not self._scribe.write(entry, urgent=True, last=not self._on_their_way).wait():
             del self._sent[host]
             raise self._refusal(host)
         reach("after-intent")
@@ -157,6 +161,7 @@ class Ledger:
 
     def _finish(self, result: HostResult, at: datetime) -> None:
         outcome = Outcome(share_id=self._ids[result.host], token=self._sent.get(result.host), result=result)
+        self._on_their_way.discard(result.host)
         if result.status is Status.UNKNOWN:
             self._unknown.add(result.host)
         self._outcomes[result.host] = self._scribe.end(outcome, at)

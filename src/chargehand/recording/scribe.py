@@ -94,6 +94,7 @@ class Scribe:
         self._excerpts: dict[int, Excerpt] = {}
         self._waiting_bytes = 0
         self._urgent = False
+        self._hurried = False
         self._closed = False
         self._under_way = 0
         self._next_at = -math.inf
@@ -115,10 +116,18 @@ class Scribe:
             self._work.notify()
         self._thread.join()
 
-    def write(self, entry: Entry, *, urgent: bool = False) -> Ticket:
-        """Take an entry; what is not urgent is written with what is, or a little later."""
+    def write(self, entry: Entry, *, urgent: bool = False, last: bool = False) -> Ticket:
+        """Take an entry; what is not urgent is written with what is, or a little later.
+
+        Args:
+            entry: What to write.
+            urgent: Whether a host waits for it.
+            last: Whether no other host is about to ask for the same, so that there is nobody to wait for.
+        """
         with self._lock:
             self._under_way += urgent
+            if last:
+                self._hurry()
             return self._take(entry, urgent=urgent)
 
     def note(self, entry: Entry) -> None:
@@ -147,7 +156,7 @@ class Scribe:
                 self._end_output(outcome, at)
             self._under_way -= outcome.token is not None
             if not self._under_way:
-                self._work.notify()
+                self._hurry()
             return self._take(outcome, urgent=True)
 
     def wait_for_room(self) -> None:
@@ -177,6 +186,11 @@ class Scribe:
             self._work.notify()
         self._soon()
         return ticket
+
+    def _hurry(self) -> None:
+        """Have the next transaction begin as soon as there is something for it."""
+        self._hurried = True
+        self._work.notify()
 
     def _soon(self) -> None:
         """Have the thread look again when what waits now has waited long enough, or is too much."""
@@ -208,15 +222,15 @@ class Scribe:
                 if left_s <= 0:
                     break
                 self._work.wait(left_s)
-            while self._under_way and (left_s := self._next_at - self._monotonic()) > 0:
-                if self._closed or self._flush_at == -math.inf:
+            while (left_s := self._next_at - self._monotonic()) > 0:
+                if self._hurried or self._closed or self._flush_at == -math.inf:
                     break
                 self._work.wait(left_s)
             now = self._monotonic()
             if self._closed or self._flush_at <= now:
                 self._drain()
             self._in_hand, self._lines = self._lines, []
-            self._urgent = False
+            self._urgent = self._hurried = False
             return self._in_hand
 
     def _drain(self) -> None:
