@@ -1,6 +1,7 @@
 """Mirror: a real repository on a real server is followed, and a hostile one gets nothing done."""
 
 import os
+import shutil
 import socket
 import stat
 import threading
@@ -116,6 +117,29 @@ def test_what_is_too_large_is_not_brought_in_and_the_next_fetch_works(
         small.fetch(remote, NO_CREDENTIAL)
     assert len(mirror.fetch(remote, NO_CREDENTIAL)) == 40
     assert not list((tmp_path / "state").rglob("tmp_*")), "what the first one left is gone"
+
+
+def test_a_fetch_that_another_one_overtakes_is_made_again(
+    origin: Origin, remote: Remote, mirror: Mirror, tmp_path: Path
+) -> None:
+    origin.write("a.yml", "one\n")
+    origin.push()
+    mirror.fetch(remote, NO_CREDENTIAL)
+    origin.write("a.yml", "two\n")
+    newest = origin.push()
+    state = tmp_path / "state" / "mirror.git"
+    git = tmp_path / "bin" / "git"
+    git.parent.mkdir()
+    git.write_text(
+        "#!/bin/sh\n"
+        f"lock={state}/refs/chargehand/tip.lock\n"
+        f'case "$*" in *" fetch "*) ! mkdir {tmp_path}/once 2>&- || : >"$lock" ;; esac\n'
+        f'exec {shutil.which("git", path=ENVIRON["PATH"])} "$@"\n'
+    )
+    git.chmod(0o755)
+    overtaken = Mirror(state, environ={**ENVIRON, "PATH": f"{git.parent}:{ENVIRON['PATH']}"})
+    assert overtaken.fetch(remote, NO_CREDENTIAL) == newest
+    assert (tmp_path / "once").is_dir()
 
 
 def test_locks_that_a_killed_fetch_left_hold_nobody_up(

@@ -27,6 +27,9 @@ _PACK_BYTES: Final = 1024**3
 _MEMORY_KIB: Final = 4 * 1024**2
 _CPU_S: Final = 300
 _TIP: Final = "refs/chargehand/tip"
+_TRIES: Final = 3
+_OVERTAKEN: Final = b"cannot lock ref"
+"""So git says when another fetch came first: that of a `sync` which was killed lives on until it is done."""
 _BOUNDS: Final = 'ulimit -f "$1" && ulimit -v "$2" && ulimit -t "$3" && shift 3 && exec "$@"'
 _SETTINGS: Final = (
     "fetch.fsckObjects=true",
@@ -102,9 +105,19 @@ class Mirror:
             GitError: It cannot be reached, does not know us or the branch, or sends what is refused.
         """
         self._make()
+        for _ in range(_TRIES):
+            printed = self._fetch(remote, credential)
+            if not printed.status:
+                return self._git().text("rev-parse", "--verify", f"{_TIP}^{{commit}}")
+            if _OVERTAKEN not in printed.stderr:
+                break
+        raise GitError(_refusal(printed))
+
+    def _fetch(self, remote: Remote, credential: Credential) -> Printed:
+        """Fetch once."""
         self._clean()
         with handed(credential) as given:
-            printed = self._git().ask(
+            return self._git().ask(
                 (
                     "fetch",
                     "--quiet",
@@ -126,9 +139,6 @@ class Mirror:
                 },
                 descriptors=given.descriptors,
             )
-        if printed.status:
-            raise GitError(_refusal(printed))
-        return self._git().text("rev-parse", "--verify", f"{_TIP}^{{commit}}")
 
     def has(self, commit: str) -> bool:
         """Whether a commit, with all that it holds, is here."""
