@@ -54,11 +54,7 @@ class Memory:
         for target, exchange in self._kept.items():
             targets.setdefault(exchange, []).append(target)
         with suppress(OSError):
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(prefix=f"{self._path.name}-", dir=self._path.parent)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                json.dump(targets, stream, indent=0)
-            Path(name).replace(self._path)
+            _replace(self._path, json.dumps(targets, indent=0))
 
     def _load(self) -> dict[str, str]:
         if self._path is None:
@@ -68,3 +64,16 @@ class Memory:
             for exchange, targets in json.loads(self._path.read_bytes()).items():
                 kept.update(dict.fromkeys(targets, exchange))
         return kept
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file that others read before or after, and nobody in between."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f"{path.name}-", dir=path.parent)
+    draft = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
