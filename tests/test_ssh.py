@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from paramiko.ssh_exception import SSHException
 from chargehand.connection import ConnectionSettings, JumpHost
 from chargehand.provider import Stop, Unreachable, find_provider
 from chargehand.secret import Secret
-from chargehand.ssh import SshProvider
+from chargehand.ssh import SshProvider, StockSshProvider
 from chargehand.ssh.config import SshConfig
 from chargehand.ssh.hostkey import HostKey, KnownHosts, Verdict, lookup_name
 from chargehand.ssh.identity import KeyRing, Locked
@@ -76,7 +76,7 @@ UNTRIED = """
 import sys, paramiko
 paramiko.__version__ = "99.0"
 from chargehand.connection import ConnectionSettings
-from chargehand.ssh import SshProvider
+from chargehand.ssh import SshProvider, StockSshProvider
 from heard import run
 provider = SshProvider()
 print(provider.strands, provider.kind.__name__, "chargehand.ssh.transport" in sys.modules)
@@ -588,14 +588,19 @@ def test_a_proxy_command_carries_the_connection(provider: SshProvider, sshd: Ssh
 
 
 @pytest.mark.root
+@pytest.mark.parametrize(
+    ("runs_in", "kind"),
+    [("thread", SshProvider), ("strand", SshProvider), ("thread", StockSshProvider)],
+)
 def test_many_at_once_through_a_jump_host_all_arrive_on_few_connections(
-    provider: SshProvider, tmp_path: Path
+    kind: type[SshProvider], tmp_path: Path
 ) -> None:
     with (
         Account() as account,
         Sshd(tmp_path / "host", max_startups="10:30:100") as server,
         beside(server, tmp_path / "jump", max_startups="10:30:100") as jump,
         ThreadPoolExecutor(50) as pool,
+        closing(kind()) as provider,
     ):
         settings = through(server, jump, user=account.name, start_timeout_s=120)
         endings = list(pool.map(lambda _: run(provider, settings, "true\n")[0].exit_status, range(50)))

@@ -204,7 +204,7 @@ class Mirror:
             raise GitError(f"{self._folder}: cannot be made: {error.strerror}") from None
 
     def _clean(self) -> None:
-        """Remove what a killed fetch left: locks that nobody holds, and packs that were not finished."""
+        """Remove what a killed fetch left, or is at: its locks, and packs that were not finished."""
         for path in _leftovers(self._folder):
             with suppress(OSError):
                 if path.is_dir() and not path.is_symlink():

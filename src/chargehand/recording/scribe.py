@@ -113,7 +113,7 @@ class Scribe:
         """Write what is left, and end; nothing is taken any more."""
         with self._lock:
             self._closed = True
-            self._work.notify()
+            self._hurry()
         self._thread.join()
 
     def write(self, entry: Entry, *, urgent: bool = False, last: bool = False) -> Ticket:
@@ -199,7 +199,7 @@ class Scribe:
             self._work.notify()
         elif self._waiting_bytes >= ROOM_BYTES // 2 and self._flush_at > -math.inf:
             self._flush_at, self._urgent = -math.inf, True
-            self._work.notify()
+            self._hurry()
 
     def _run(self) -> None:
         try:
@@ -222,9 +222,7 @@ class Scribe:
                 if left_s <= 0:
                     break
                 self._work.wait(left_s)
-            while (left_s := self._next_at - self._monotonic()) > 0:
-                if self._hurried or self._closed or self._flush_at == -math.inf:
-                    break
+            while not self._hurried and (left_s := self._next_at - self._monotonic()) > 0:
                 self._work.wait(left_s)
             now = self._monotonic()
             if self._closed or self._flush_at <= now:

@@ -7,8 +7,8 @@ from paramiko.ssh_exception import IncompatiblePeer
 
 from chargehand.frozen import frozen
 from chargehand.provider import Unreachable
+from chargehand.ssh.base import Transport
 from chargehand.ssh.foresight import Unforeseen
-from chargehand.ssh.kinds import Transport
 from chargehand.ssh.wire import Wire
 
 SHOWN = 100

@@ -1,18 +1,12 @@
-"""Kinds: the transports there are, and which of them this paramiko bears."""
+"""Kinds: which transport is the usual one, by the paramiko that is installed."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final
 
 import paramiko
 
+from chargehand.ssh.base import Transport
 from chargehand.ssh.stock import StockTransport
-
-if TYPE_CHECKING:
-    from chargehand.ssh.transport import SshTransport
-
-    Transport: TypeAlias = SshTransport | StockTransport
-else:
-    Transport = paramiko.Transport  # which both of them are
 
 _TRIED: Final = ("4", "5")
 """Major versions of paramiko that ours was tried with; it leans on what others may do in another way."""

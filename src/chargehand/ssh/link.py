@@ -9,9 +9,9 @@ import fabric
 import paramiko
 
 from chargehand.frozen import frozen
+from chargehand.ssh.base import Transport
 from chargehand.ssh.failure import Handshake, shown
 from chargehand.ssh.foresight import Foresight
-from chargehand.ssh.kinds import Transport
 from chargehand.ssh.login import Login
 from chargehand.ssh.route import Route
 from chargehand.ssh.trust import Trust
@@ -75,7 +75,7 @@ def shake_hands(
     *,
     prepared: Prepared | None,
     foresight: Foresight,
-    kind: type[Transport],
+    kind: Callable[..., Transport],
 ) -> Link:
     """Exchange keys, check the host's, log in: in this order.
 

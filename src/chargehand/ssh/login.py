@@ -10,9 +10,9 @@ from paramiko.ssh_exception import AuthenticationException, BadAuthenticationTyp
 from chargehand.frozen import frozen
 from chargehand.provider import Unreachable
 from chargehand.secret import Secret
+from chargehand.ssh.base import Transport
 from chargehand.ssh.failure import shown
 from chargehand.ssh.identity import Identity, KeyRing, Locked, public_key
-from chargehand.ssh.kinds import Transport
 from chargehand.ssh.route import Route
 
 ATTEMPTS = 6  # sshd's MaxAuthTries

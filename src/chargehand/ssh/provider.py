@@ -13,6 +13,7 @@ from pathlib import Path
 from chargehand.connection import ConnectionSettings
 from chargehand.provider import Stop, Unreachable
 from chargehand.script import RenderedScript
+from chargehand.ssh.base import Transport
 from chargehand.ssh.bastion import Bastions
 from chargehand.ssh.config import SshConfig
 from chargehand.ssh.dial import ProxyCommand, connect
@@ -23,7 +24,7 @@ from chargehand.ssh.hostkey import KnownHosts
 from chargehand.ssh.identity import KeyRing, agent_socket
 from chargehand.ssh.idle import IdleLinks
 from chargehand.ssh.interrupt import Interrupt
-from chargehand.ssh.kinds import FITS, UNTRIED, USUAL, Transport
+from chargehand.ssh.kinds import FITS, UNTRIED, USUAL
 from chargehand.ssh.link import Link, shake_hands
 from chargehand.ssh.login import Login, compose
 from chargehand.ssh.memory import Memory, usual_file

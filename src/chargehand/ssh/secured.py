@@ -25,6 +25,7 @@ from chargehand.ssh.agreement import (
     compose_offer,
     find_mismatch,
 )
+from chargehand.ssh.base import Transport
 from chargehand.ssh.exchange import EXCHANGES, Begun
 from chargehand.ssh.foresight import PATIENCE_S, Foresight, Misjudged, Unheard
 from chargehand.ssh.message import KEEPALIVE, mpint, text
@@ -33,13 +34,12 @@ from chargehand.ssh.wire import Wire
 from chargehand.strand import Signal, begin, hub_here
 
 log = logging.getLogger(__name__)
-logging.getLogger("paramiko").addHandler(logging.NullHandler())  # else its errors go to stderr
 
 _TAG_BYTES = 16  # of AES-GCM (RFC 5647 section 5)
 _OTHER_CIPHERS = ("aes128-ctr", "aes192-ctr", "aes256-ctr")
 
 
-class SecuredTransport(paramiko.Transport):
+class SecuredTransport(Transport):
     """One SSH connection's packets and keys.
 
     Args:
@@ -49,7 +49,6 @@ class SecuredTransport(paramiko.Transport):
         foresight: What may go ahead of the host's answers.
 
     Attributes:
-        farewell: What the host said when it disconnected.
         host_key_blob: The key, or certificate, that the host proved to have.
     """
 
@@ -71,11 +70,8 @@ class SecuredTransport(paramiko.Transport):
         self._tells = log.isEnabledFor(logging.DEBUG)
         self._postponed: list[bytes] = []
         layer = partial(Packets, take=self._take) if self._in_strands else PlainPackets
-        super().__init__(wire, packetizer_class=layer)  # type: ignore[arg-type]  # what it uses of a socket
-        self.title = title
-        self.name = f"chargehand-ssh {title}"
+        super().__init__(wire, title=title, packets=layer)
         self.foresight = foresight
-        self.farewell = ""
         self.host_key_blob = b""
         self._host_key_algorithms = tuple(host_key_algorithms)
         self._offered: dict[str, list[str]] = {}
@@ -90,6 +86,10 @@ class SecuredTransport(paramiko.Transport):
     def preferred_keys(self) -> Sequence[str]:
         """The host key algorithms to offer, in the order of what is known of the host."""
         return self._host_key_algorithms
+
+    def proven_key(self) -> bytes:
+        """See `Transport.proven_key`."""
+        return self.host_key_blob
 
     def mismatch(self) -> Mismatch | None:
         """Why no algorithms could be agreed on; None when that is not what failed."""
@@ -133,7 +133,7 @@ class SecuredTransport(paramiko.Transport):
         return self._begun and not self._over.is_set()
 
     def ask_for_reply(self) -> None:
-        """Send a request that every server answers, if only with a refusal; do not wait for it."""
+        """See `Transport.ask_for_reply`."""
         self._send_soon(KEEPALIVE)
 
     def send_payload(self, payload: bytes) -> None:

@@ -1,8 +1,9 @@
 """SshTransport: the protocol of one connection, from the login to the commands on it.
 
 With `secured`, `packets`, `agreement`, `exchange`, `attempt`, `command` and `orderly`, all of which serve it,
-the one place that leans on what paramiko calls private (names with an underscore): every use is an override
-or a call from the subclass, and tests drive each against a real sshd, in threads and strands.
+the place that leans on what paramiko calls private (names with an underscore; `stock` calls one of them):
+every use is an override or a call from the subclass, and tests drive each against a real sshd, in threads and
+strands.
 """
 
 import struct
@@ -124,7 +125,7 @@ class SshTransport(SecuredTransport):
         return self._log_in(lambda auth, answer: auth.auth_interactive(username, handler, answer, submethods))
 
     def expect(self, line: str, *, pty: bool) -> None:
-        """Say which command will be asked for first, so that it may go out with the login."""
+        """See `Transport.expect`."""
         self._expected = line, pty
 
     def _start_expected(self) -> None:
@@ -139,13 +140,9 @@ class SshTransport(SecuredTransport):
             self._early = self._ask_command(line, pty=pty)
 
     def open_command(self, line: str, *, pty: bool, timeout_s: float) -> Command:
-        """Open a channel and ask for a command on it.
+        """See `Transport.open_command`.
 
         OpenSSH is asked at once, without waiting for the channel, which on a new connection is its number 0.
-
-        Raises:
-            SSHException: The connection broke, or there was no answer in time.
-            ChannelException: The host opens no channel.
         """
         asked, self._early = self._early, None
         if (
@@ -163,7 +160,7 @@ class SshTransport(SecuredTransport):
     def open_orderly(
         self, kind: str, *, target: tuple[str, int] | None = None, timeout_s: float
     ) -> paramiko.Channel:
-        """Open a channel that may be closed by one thread while another sends; raises as `open_command`."""
+        """See `Transport.open_orderly`."""
         rest = b""
         if target:
             for address, port in (target, ("127.0.0.1", 0)):

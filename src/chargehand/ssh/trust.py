@@ -10,8 +10,8 @@ from typing import cast
 import paramiko
 
 from chargehand.provider import Unreachable
+from chargehand.ssh.base import Transport
 from chargehand.ssh.hostkey import CERTIFICATE_SUFFIX, HostKey, KnownHosts, Verdict, lookup_name
-from chargehand.ssh.kinds import Transport
 from chargehand.ssh.route import Route
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Trust(paramiko.MissingHostKeyPolicy):
             Unreachable: It is not; codes ``host-key-unknown``, ``host-key-changed``, ``host-key-revoked``.
         """
         transport = cast("Transport", client.get_transport())
-        self.check(HostKey(transport.host_key_blob))
+        self.check(HostKey(transport.proven_key()))
 
     def check(self, key: HostKey) -> None:
         """As `missing_host_key`."""
