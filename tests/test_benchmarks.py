@@ -81,7 +81,7 @@ def test_what_a_command_leaves_behind_is_counted_and_ended(fleet: Fleet, tmp_pat
     told = tmp_path / "pid"
     burn = (
         "import os, pathlib, time\n"
-        "while time.process_time() < 0.4: pass\n"
+        "while time.process_time() < 0.45: pass\n"
         f"pathlib.Path({str(told)!r}).write_text(str(os.getpid()))\n"
         "time.sleep(600)\n"
     )
