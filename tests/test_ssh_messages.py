@@ -183,12 +183,14 @@ def test_taking_output_gives_the_host_room_again_when_it_is_worth_a_message() ->
     assert len(sent.payloads) == 1
 
 
-def test_a_question_of_the_hosts_about_the_channel_is_answered_and_its_close_returned_once() -> None:
+def test_a_question_about_the_channel_is_answered_at_once_and_its_close_once_we_close_it_too() -> None:
     command, sent = opened()
     command.hear(MSG_CHANNEL_REQUEST, text(b"exit-status") + b"\0" + struct.pack(">I", 0))
     assert sent.payloads == []
     command.hear(MSG_CHANNEL_REQUEST, text(b"keepalive@openssh.com") + b"\1")
     command.hear(MSG_CHANNEL_CLOSE, b"")
+    assert [payload[0] for payload in sent.payloads] == [100]
+    command.close()
     command.close()
     assert [payload[0] for payload in sent.payloads] == [100, 97]
     assert (command.ended, sent.unlinked) == (True, [3])

@@ -130,7 +130,7 @@ class StrandCommand:
         self._window_step_bytes = window_bytes // 10
         self._room_bytes = 0
         self._packet_bytes = 0
-        self._eof_sent = False
+        self._close_sent = False
 
     @property
     def ended(self) -> bool:
@@ -165,12 +165,12 @@ class StrandCommand:
         return size
 
     def close(self) -> None:
-        """See `Command.close`."""
-        if not self.active or self.closed:
+        """See `Command.close`; it answers the host's own, and is left out where the connection ends too."""
+        if not self.active or self._close_sent:
             return
-        self.closed = True
-        if not self._eof_sent:
-            self._eof_sent = True
+        self._close_sent = True
+        if not self.closed:  # a CLOSE of the host's says that it hears no more
+            self.closed = True
             self._send(cMSG_CHANNEL_EOF)
         self._send(cMSG_CHANNEL_CLOSE)
         self.stir.set()
@@ -200,8 +200,7 @@ class StrandCommand:
             elif kind == MSG_CHANNEL_EOF:
                 self.eof_received = True
             elif kind == MSG_CHANNEL_CLOSE:
-                self._eof_sent = True  # a CLOSE says as much
-                self.close()
+                self.closed = True
                 self._sender._unlink_channel(self.chanid)  # noqa: SLF001 - as paramiko's own channels do
             elif kind == MSG_CHANNEL_FAILURE:
                 self.close()
