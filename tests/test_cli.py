@@ -150,6 +150,20 @@ def test_a_run_answers_with_one_json_document(project: Path, lab: Path) -> None:
     ]
 
 
+def test_one_run_reaches_hosts_and_this_machine_with_one_limit(project: Path, lab: Path) -> None:
+    own = project / "inventory" / "own.ini"
+    own.write_text("[own]\n" + "".join(f"own{n} ansible_connection=local\n" for n in range(4)))
+    now = project / "now"
+    now.mkdir()
+    counted = f"mkdir {now}/$$; ls {now} | wc -l; echo $LAB_HOST; sleep 0.2; rmdir {now}/$$"
+    done = chargehand(project, "run", job(project, counted), "-i", lab, "-i", own, "-f", "3", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    answers = {one["host"]: one["stdout"].split() for one in json.loads(done.stdout)["results"]}
+    assert {host for host, said in answers.items() if host in said} == {"web1", "web2", "db1"}
+    assert len(answers) == 7
+    assert max(int(said[0]) for said in answers.values()) == 3
+
+
 def test_events_come_as_lines_of_json_numbered_without_gaps(project: Path, lab: Path) -> None:
     done = chargehand(project, "run", job(project, "echo out"), "-i", lab, "-o", "ndjson")
     events = [json.loads(line) for line in done.stdout.splitlines()]

@@ -80,16 +80,21 @@ def test_runs_that_follow_each_other_have_the_same_provider(play: Play) -> None:
     assert provider.closed_in == [True]
 
 
-def test_what_served_strands_never_serves_threads(play: Play) -> None:
-    play.run(web1="stranded")
-    play.run(web1="stranded", here="threaded")
-    play.run(web1="stranded")
-    play.run(web1="stranded", here="threaded")
-    callers = sorted(tuple(each.callers) for each in play.made["stranded"])
-    assert callers == [(False, False), (True, True)]
+def test_a_provider_that_waits_in_its_own_way_does_so_beside_the_strands(play: Play) -> None:
+    for _ in range(2):
+        play.run(web1="stranded", here="threaded", web2="stranded", there="threaded")
+    (stranded,), (threaded,) = play.made["stranded"], play.made["threaded"]
+    assert stranded.callers == [True] * 4
+    assert threaded.callers == [False] * 4
+    assert threaded.doors.closed == threaded.doors.opened == 4
     play.stage.__exit__(None, None, None)
-    for provider in play.made["stranded"]:
-        assert provider.closed_in == provider.callers[:1]
+    assert (stranded.closed_in, threaded.closed_in) == ([True], [False])
+
+
+def test_a_provider_for_threads_has_one_for_each_host(play: Play) -> None:
+    play.run(here="threaded", there="threaded")
+    (threaded,) = play.made["threaded"]
+    assert threaded.callers == [False] * 2
 
 
 def test_connections_are_kept_for_all_runs_but_the_last(play: Play) -> None:

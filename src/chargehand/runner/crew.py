@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from chargehand.event import HostConnecting, HostFinished, Stream
 from chargehand.frozen import frozen
@@ -21,8 +22,9 @@ from chargehand.runner.tally import Tally
 from chargehand.runner.visit import Visit, defect, unreachable, untouched
 from chargehand.runner.watch import Watch
 from chargehand.share import TemplateInvocation
-from chargehand.strand import Hub, Signal
+from chargehand.strand import Hub, Signal, elsewhere
 
+_T = TypeVar("_T")
 STACK_BYTES = 512 * 1024
 """For each thread, so that a thousand of them fit into little memory."""
 
@@ -76,7 +78,8 @@ class Crew:
     def start(self, slots: int, gone: Callable[[], None]) -> int:
         """Let so many hosts have their turns at once, or as many as the system allows.
 
-        One thread serves all of them when every provider allows it; else each slot has a thread.
+        One thread serves all of them when any provider allows it, and has a thread of its own for what others
+        do at a host; else each slot has one.
 
         Args:
             slots: As the line has.
@@ -85,8 +88,7 @@ class Crew:
         Returns:
             How many threads there are.
         """
-        in_strands = all(provider.strands for provider in self._orders.providers.values())
-        if in_strands:
+        if any(provider.strands for provider in self._orders.providers.values()):
             self._stage.serve(partial(self._serve_on, slots), gone)
             return 1
         with _stack_size(STACK_BYTES):
@@ -189,7 +191,7 @@ class Crew:
     def _serve(self, turn: Turn) -> Visit | None:
         """Take one turn; whatever we do wrong meets its host and nobody else."""
         try:
-            return self._visit(turn)
+            return self._apart(turn, partial(self._visit, turn))
         except Exception as error:  # noqa: BLE001 - logged by `defect`, and told
             self._own_up(turn, error)
             return None
@@ -197,12 +199,16 @@ class Crew:
     def _part(self, turn: Turn, visit: Visit | None, parted: Signal | None = None) -> None:
         try:
             if visit is not None:
-                visit.part()
+                self._apart(turn, visit.part)
         except Exception as error:  # noqa: BLE001 - logged by `defect`, and told
             self._own_up(turn, error)
         finally:
             if parted is not None:
                 parted.set()
+
+    def _apart(self, turn: Turn, work: Callable[[], _T]) -> _T:
+        """Do a part of a turn: in a thread of its own where its provider would keep other strands waiting."""
+        return work() if self._orders.providers[turn.share.settings.provider].strands else elsewhere(work)
 
     def _own_up(self, turn: Turn, error: Exception) -> None:
         outcome = defect(turn.share.host, error)

@@ -11,11 +11,9 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Final, Protocol, Self, runtime_checkable
 
-from chargehand.connection import ConnectionSettings
-from chargehand.provider import Provider, Session, Stop, find_provider
+from chargehand.provider import Provider, find_provider
 from chargehand.runner.descriptors import affordable
-from chargehand.script import RenderedScript
-from chargehand.strand import Hub, hub_here
+from chargehand.strand import Hub
 
 KEPT: Final = 1000
 """Connections that wait for the next run, at most; fewer when few files may be open."""
@@ -44,7 +42,7 @@ class Stage:
 
     def __init__(self, find: Callable[[str], Callable[[], Provider]] = find_provider) -> None:
         self._find = find
-        self._providers: dict[tuple[str, bool], Provider] = {}
+        self._providers: dict[str, Provider] = {}
         self._lock = threading.Lock()
         self._keeping = True
         self._keeps = 0
@@ -67,7 +65,7 @@ class Stage:
             self._leave()
         factory = self._find(name)
         self._keep(affordable(2 * KEPT) // 2 if self._keeping else 0)
-        return lambda: _Lent(lambda in_strand: self._provider(name, factory, in_strand))
+        return lambda: _Lent(self._provider(name, factory))
 
     def begin_last(self) -> None:
         """No run follows the next one: nothing need be kept any more."""
@@ -92,12 +90,11 @@ class Stage:
             )
             self._thread.start()
 
-    def _provider(self, name: str, factory: Callable[[], Provider], in_strand: bool) -> Provider:
-        """The one for all strands, or for all threads: what is made for the ones never serves the others."""
+    def _provider(self, name: str, factory: Callable[[], Provider]) -> Provider:
         with self._lock:
-            provider = self._providers.get((name, in_strand))
+            provider = self._providers.get(name)
             if provider is None:
-                provider = self._providers[name, in_strand] = factory()
+                provider = self._providers[name] = factory()
                 if isinstance(provider, Keeper):
                     provider.keeps = self._keeps
         return provider
@@ -112,7 +109,7 @@ class Stage:
     def _leave(self) -> None:
         """Let go of everything; of what is still under way, without waiting for it."""
         of_strands, of_threads = (
-            [provider for (_, in_strand), provider in self._providers.items() if in_strand is which]
+            [provider for provider in self._providers.values() if provider.strands is which]
             for which in (True, False)
         )
         if self._thread is not None:
@@ -132,19 +129,9 @@ class Stage:
 class _Lent:
     """A provider that a run cannot close."""
 
-    def __init__(self, of: Callable[[bool], Provider]) -> None:
-        self._of = of
-        in_strands = of(True)
-        self.strands = in_strands.strands
-        self._known = {True: in_strands}
-
-    def open(self, settings: ConnectionSettings, stop: Stop, script: RenderedScript | None = None) -> Session:
-        """See `Provider.open`."""
-        in_strand = hub_here() is not None
-        provider = self._known.get(in_strand)
-        if provider is None:
-            provider = self._known[in_strand] = self._of(in_strand)
-        return provider.open(settings, stop, script)
+    def __init__(self, provider: Provider) -> None:
+        self.strands = provider.strands
+        self.open = provider.open
 
     def close(self) -> None:
         """Nothing: others use it after us."""
