@@ -12,7 +12,7 @@ import pytest
 import laws  # noqa: F401 - how often laws are tried
 import migrated
 import workers
-from chargehand.ssh import SshProvider
+from chargehand.ssh import SshProvider, StockSshProvider
 from databases import _server, database_url, postgres, state, store  # noqa: F401 - fixtures
 from npm import NODE
 from sshd import PROGRAM, ROOT, Sshd
@@ -72,10 +72,19 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
         yield server
 
 
-@pytest.fixture(params=["thread", "strand"])
+@pytest.fixture(params=["thread", "strand", "stock"])
 def runs_in(request: pytest.FixtureRequest) -> str:
-    """What runs a test of a module that uses this, and with it every session it opens."""
+    """What runs a test of a module that uses this, and with it every session it opens.
+
+    In ``stock``, a thread, paramiko's transport is used as it is.
+    """
     return request.param
+
+
+@pytest.fixture
+def kind(runs_in: str) -> type[SshProvider]:
+    """The provider for that."""
+    return StockSshProvider if runs_in == "stock" else SshProvider
 
 
 @pytest.hookimpl(tryfirst=True)

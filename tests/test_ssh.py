@@ -30,7 +30,7 @@ from paramiko.ssh_exception import SSHException
 from chargehand.connection import ConnectionSettings, JumpHost
 from chargehand.provider import Stop, Unreachable, find_provider
 from chargehand.secret import Secret
-from chargehand.ssh import SshProvider, StockSshProvider
+from chargehand.ssh import SshProvider
 from chargehand.ssh.config import SshConfig
 from chargehand.ssh.hostkey import HostKey, KnownHosts, Verdict, lookup_name
 from chargehand.ssh.identity import KeyRing, Locked
@@ -44,12 +44,12 @@ pytestmark = [pytest.mark.sshd, pytest.mark.usefixtures("runs_in")]
 
 
 @pytest.fixture
-def fresh() -> Iterator[Callable[[], SshProvider]]:
+def fresh(kind: type[SshProvider]) -> Iterator[Callable[[], SshProvider]]:
     """Makes providers that share nothing, and closes them."""
     made: list[SshProvider] = []
 
     def make() -> SshProvider:
-        made.append(SshProvider())
+        made.append(kind())
         return made[-1]
 
     yield make
@@ -199,6 +199,7 @@ def test_of_several_host_keys_the_one_that_is_known_is_asked_for(
             assert run(provider, settings, "true\n")[0].exit_status == 0
 
 
+@pytest.mark.parametrize("runs_in", ["thread", "strand"])
 @pytest.mark.parametrize(
     ("principals", "validity", "expected"),
     [
@@ -337,6 +338,7 @@ def test_a_host_that_wants_a_key_and_a_password_gets_both(provider: SshProvider,
         assert (told.code, "not enough" in told.reason) == ("auth", True)
 
 
+@pytest.mark.parametrize("runs_in", ["thread", "strand"])
 def test_to_openssh_a_command_goes_out_with_the_login_but_nothing_of_the_script(
     provider: SshProvider, sshd: Sshd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -365,6 +367,7 @@ def test_to_openssh_a_command_goes_out_with_the_login_but_nothing_of_the_script(
     assert told.count(MSG_CHANNEL_OPEN) == 1
 
 
+@pytest.mark.parametrize("runs_in", ["thread", "strand"])
 def test_a_key_that_is_refused_along_with_its_command_leaves_the_next_one_its_turn(
     provider: SshProvider, tmp_path: Path
 ) -> None:
@@ -588,10 +591,6 @@ def test_a_proxy_command_carries_the_connection(provider: SshProvider, sshd: Ssh
 
 
 @pytest.mark.root
-@pytest.mark.parametrize(
-    ("runs_in", "kind"),
-    [("thread", SshProvider), ("strand", SshProvider), ("thread", StockSshProvider)],
-)
 def test_many_at_once_through_a_jump_host_all_arrive_on_few_connections(
     kind: type[SshProvider], tmp_path: Path
 ) -> None:

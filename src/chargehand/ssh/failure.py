@@ -20,6 +20,9 @@ PENALISED = b"Not allowed at this time"
 # paramiko's words when it, or who waited for it, lost patience before there was a session.
 TIMED_OUT = ("Error reading SSH protocol banner", "No existing session")
 
+# paramiko's words when there are algorithms, and not when there is no version, that both sides have.
+NOTHING_IN_COMMON = "Incompatible ssh peer"
+
 _ERRNO_CODES = {
     errno.ECONNREFUSED: "refused",
     errno.EHOSTUNREACH: "no-route",
@@ -121,7 +124,8 @@ class Handshake:
         mismatch = self.transport.mismatch() if self.transport else None
         if mismatch is None:
             line = shown(self.wire.greeting.strip().split(b"\n")[-1])
-            return Unreachable("protocol", f"{self.target}: {shown(str(error))}; it said: {line}")
+            code = "algorithms" if str(error).startswith(NOTHING_IN_COMMON) else "protocol"
+            return Unreachable(code, f"{self.target}: {shown(str(error))}; it said: {line}")
         words = f"no common {mismatch.what}; it offers {mismatch.theirs}; we take {mismatch.ours}"
         return Unreachable("algorithms", f"{self.target}: {words}")
 

@@ -5,6 +5,7 @@ One private method is called, to send what nothing public does: a terminal that 
 that wants a reply which nobody waits for.
 """
 
+import threading
 from collections.abc import Sequence
 
 import paramiko
@@ -37,6 +38,16 @@ class StockTransport(Transport):
     def proven_key(self) -> bytes:
         """See `Transport.proven_key`; of a certificate the key alone."""
         return self.get_remote_server_key().asbytes()
+
+    def auth_password(
+        self,
+        username: str,
+        password: str,
+        event: threading.Event | None = None,
+        fallback: bool = False,  # noqa: ARG002 - else paramiko gives the password to whatever the host asks for
+    ) -> list[str]:
+        """Show a password as such; the methods that must follow, none when that was all."""
+        return super().auth_password(username, password, event, fallback=False)
 
     def expect(self, line: str, *, pty: bool) -> None:
         """Nothing: it is asked for in its turn."""
