@@ -2,12 +2,13 @@
 
 import itertools
 import math
-import re
 import string
 from collections.abc import Sequence
 
-_BRACKETS = re.compile(r"\[([^\[\]]*)\]")
-_BOUNDS = re.compile(r"([0-9]*|[a-zA-Z]):([0-9]+|[a-zA-Z])(?::([0-9]+))?")
+from chargehand.expression import expression
+
+_BRACKETS = expression(r"\[([^\[\]]*)\]")
+_BOUNDS = expression(r"([0-9]*|[a-zA-Z]):([0-9]+|[a-zA-Z])(?::([0-9]+))?")
 
 
 def expand(pattern: str, limit: int = 1_000_000) -> list[str]:
