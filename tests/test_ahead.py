@@ -1,4 +1,4 @@
-"""What Fabric and paramiko are spared while they load, and that it is there for whoever wants it."""
+"""What Fabric, paramiko and PyYAML are spared while they load, and that it is there for whoever wants it."""
 
 import subprocess
 import sys
@@ -69,3 +69,29 @@ def test_a_version_that_no_name_of_a_folder_tells_is_looked_up(tmp_path: Path, n
             (tmp_path / name / file).write_text("Name: paramiko\nVersion: 5.7\n", encoding="utf-8")
     line = "import chargehand.ssh, paramiko; print(paramiko.__version__, 'email' in sys.modules)"
     assert said(line, beside=[str(tmp_path)]) == ["5.7 True"]
+
+
+SCALARS = (
+    "[1, 0x1f, 0b11, 017, 1:30, 1.5, 1:30.5, .inf, yes, ~, 2026-01-01, 2026-01-01T01:02:03.5+01:00, text]"
+)
+
+
+def test_yaml_means_the_same_with_expressions_that_are_compiled_later() -> None:
+    read = (
+        "import yaml",
+        f"print(yaml.load({SCALARS!r}, yaml.SafeLoader))",
+        f"print(yaml.load({SCALARS!r}, yaml.CSafeLoader))",
+        "print(yaml.safe_dump(['1', 1, 'yes', '2026-01-01']))",
+        "try:\n    yaml.load('\\x01', yaml.SafeLoader)\nexcept yaml.YAMLError as error:\n    print(error)",
+    )
+    assert said("import chargehand.document", *read) == said(*read) != []
+
+
+def test_yaml_loads_with_the_expression_that_takes_longest_not_compiled() -> None:
+    lines = (
+        "import re, chargehand.document, yaml, copy",
+        "expression = yaml.reader.Reader.NON_PRINTABLE",
+        "print(isinstance(expression, re.Pattern), sys.modules['re'] is re)",
+        "print(copy.copy(expression).search('a\\0').start())",
+    )
+    assert said(*lines) == ["False True", "1"]
