@@ -19,7 +19,7 @@ from chargehand.compose import NO_OVERRIDES, Overrides
 from chargehand.document import load
 from chargehand.errors import ChargehandError, InvalidError, InvocationError, Problem, StoreError
 from chargehand.frozen import frozen
-from chargehand.git import Head
+from chargehand.git.head import Head
 from chargehand.host import Host
 from chargehand.identity import key_of, name_twice
 from chargehand.invocation import JobInvocation, Recurrence

@@ -1,7 +1,8 @@
 """Standing: whether what is in force is the newest, and how its jobs do; asks nobody."""
 
 from chargehand.errors import InvalidError, UsageError
-from chargehand.git import GitError, Mirror
+from chargehand.git.command import GitError
+from chargehand.git.mirror import Mirror
 from chargehand.job import Job
 from chargehand.project import Project
 from chargehand.recurring import RecurringLogic
