@@ -136,11 +136,13 @@ OTHERS = {
     "exec -i here.ini all -- true": (
         "asyncio", "chargehand.cli.planned", "chargehand.cli.submission", "chargehand.git.mirror",
         "chargehand.git.signature", "chargehand.lab", "chargehand.past.runsearch", "chargehand.reconcile",
-        "chargehand.recovery", "chargehand.vault", "email", "importlib.metadata", "zipfile",
+        "chargehand.notify.message", "chargehand.recovery", "chargehand.recurring.once", "chargehand.vault",
+        "email", "importlib.metadata", "zipfile",
     ),
     "plan playbooks/hello.yml": (
-        "chargehand.cli.changes", "chargehand.execution", "chargehand.ssh", "chargehand.store",
-        "chargehand.vault", "html", "logging",
+        "chargehand.cli.changes", "chargehand.execution", "chargehand.notify.message",
+        "chargehand.recurring.decision", "chargehand.ssh", "chargehand.store", "chargehand.vault", "html",
+        "logging",
     ),
     "validate": (
         "chargehand.cli.findings", "chargehand.execution", "chargehand.ssh", "chargehand.store",

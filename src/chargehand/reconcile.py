@@ -28,7 +28,8 @@ from chargehand.launch import launch_of, provenance_of
 from chargehand.layout import PLAYBOOKS
 from chargehand.plan import NO_ACCESS
 from chargehand.provenance import Launch
-from chargehand.recurring import RecurringLogic, is_over, judge_start
+from chargehand.recurring.logic import RecurringLogic, is_over
+from chargehand.recurring.once import judge_start
 from chargehand.store import Share, Store
 from chargehand.template import Templates
 
