@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from chargehand.git import Exported, GitError, Head, export, read_head
 from chargehand.git import files as files_of_git
+from chargehand.git.command import GitError
+from chargehand.git.files import Exported, export
+from chargehand.git.head import Head, read_head
 from origin import ENVIRON, Work
 
 

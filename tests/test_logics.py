@@ -13,7 +13,8 @@ import pytest
 
 from chargehand.errors import UsageError
 from chargehand.provenance import Launch, Provenance
-from chargehand.recurring import Claims, Decision, RecurringLogic, due
+from chargehand.recurring.decision import Claims, Decision, due
+from chargehand.recurring.logic import RecurringLogic
 from chargehand.report.invocation import InvocationRecord, TargetingRecord
 from chargehand.store import Share
 from chargehand.store.logics import Draft
@@ -226,7 +227,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 sys.path.insert(0, sys.argv[4])
 from chargehand.store import open_store
-from chargehand.recurring import due
+from chargehand.recurring.decision import due
 from test_logics import DAY, draft
 
 url, state, runner_id = sys.argv[1:4]

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from chargehand.git import Credential, GitError, Mirror, open_keys
+from chargehand.git.command import GitError
+from chargehand.git.credential import Credential
+from chargehand.git.mirror import Mirror
+from chargehand.git.signature import open_keys
 from chargehand.remote import Remote, refuse_url
 from chargehand.secret import Secret
 from origin import ENVIRON, Gpg, Origin, daemon

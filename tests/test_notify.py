@@ -20,8 +20,10 @@ from chargehand.compose import read_wishes
 from chargehand.document import parse
 from chargehand.errors import SettingsError
 from chargehand.job import Job
-from chargehand.notify import Wish, compose_message, compose_not_run, notifier, occasions, send, send_not_run
-from chargehand.notify.message import BODY_LENGTH, TITLE_LENGTH
+from chargehand.notify import notifier
+from chargehand.notify.message import BODY_LENGTH, TITLE_LENGTH, compose_message, compose_not_run, occasions
+from chargehand.notify.notifier import send, send_not_run
+from chargehand.notify.wish import Wish
 from chargehand.provenance import Provenance
 from chargehand.reference import SecretReference
 from chargehand.report.invocation import InvocationRecord, TargetingRecord

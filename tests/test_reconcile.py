@@ -10,7 +10,9 @@ import pytest
 
 from chargehand.project import Project
 from chargehand.reconcile import Reconciliation, reconcile
-from chargehand.recurring import RecurringLogic, due, next_occurrence
+from chargehand.recurring.decision import due
+from chargehand.recurring.logic import RecurringLogic
+from chargehand.recurring.upcoming import next_occurrence
 from chargehand.store import open_store
 from repository import Repository, job
 

@@ -8,16 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargehand.errors import InvocationError, UsageError
-from chargehand.recurring import (
-    Claims,
-    Decision,
-    Decisions,
-    RecurringLogic,
-    due,
-    is_due,
-    next_occurrence,
-    upcoming_starts,
-)
+from chargehand.recurring.decision import Claims, Decision, Decisions, due, is_due
+from chargehand.recurring.logic import RecurringLogic
+from chargehand.recurring.upcoming import next_occurrence, upcoming_starts
 from laws import tried
 
 DAY = datetime(2027, 1, 1, tzinfo=UTC)

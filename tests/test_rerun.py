@@ -13,7 +13,7 @@ import pytest
 from chargehand.compose import Overrides
 from chargehand.document import parse
 from chargehand.errors import ChargehandError, InvalidError, NoHostMatchedError, UnknownHostError, UsageError
-from chargehand.git import export
+from chargehand.git.files import export
 from chargehand.job import Job, read_jobs
 from chargehand.past import Stored, StoredShare
 from chargehand.plan import Access

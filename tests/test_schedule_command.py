@@ -9,7 +9,7 @@ import pytest
 from chargehand.layout import state_folder
 from chargehand.project import Project
 from chargehand.reconcile import reconcile
-from chargehand.recurring import due
+from chargehand.recurring.decision import due
 from chargehand.store import Store, open_store
 from repository import Repository, job
 

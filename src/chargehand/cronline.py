@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from chargehand.errors import InvocationError, Problem
+from chargehand.expression import expression
 from chargehand.frozen import frozen
 
 _MACROS: Final = {
@@ -24,7 +25,7 @@ _WEEKDAYS: Final = {
 }
 _LONGEST_MONTHS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _MAX_LENGTH: Final = 200
-_ITEM = re.compile(
+_ITEM = expression(
     r"(?P<star>\*)(?:/(?P<star_step>\d{1,4}))?|(?P<first>\w+)(?:-(?P<last>\w+))?(?:/(?P<step>\d{1,4}))?"
 )
 _ADVICE: Final = (

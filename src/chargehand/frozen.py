@@ -53,12 +53,13 @@ def _init_later(cls: type[Any]) -> Callable[..., None]:
 
 def _init_by_hand(cls: type[Any]) -> Callable[..., None]:
     """`__init__` of the first instances; what is made often, or wrongly, is left to the compiled one."""
-    setters = [(each.name, _setter(cls, each)) for each in fields(cls)]
-    positional = [each.name for each in fields(cls) if each.init and not each.kw_only]
-    known = {each.name for each in fields(cls) if each.init}
-    required = {each.name for each in fields(cls) if each.init and _is_required(each)}
-    defaults = {each.name: each.default for each in fields(cls) if each.default is not MISSING}
-    makers = [(each.name, each.default_factory) for each in fields(cls) if callable(each.default_factory)]
+    own = fields(cls)
+    setters = [(each.name, _setter(cls, each)) for each in own]
+    positional = [each.name for each in own if each.init and not each.kw_only]
+    known = {each.name for each in own if each.init}
+    required = {each.name for each in own if each.init and _is_required(each)}
+    defaults = {each.name: each.default for each in own if each.default is not MISSING}
+    makers = [(each.name, each.default_factory) for each in own if callable(each.default_factory)]
     turns = iter(range(_OFTEN))
 
     def init(self: Any, *arguments: object, **named: object) -> None:  # noqa: ANN401 - any of them

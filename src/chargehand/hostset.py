@@ -12,13 +12,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from chargehand.errors import Problem, SearchError
+from chargehand.expression import expression
 
-_DIGITS = re.compile(r"([0-9]{1,18})")
-_NEEDS_QUOTES = re.compile(r'[\s,\[\]"\\]|^$')
-_ITEM = re.compile(r'"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>(?:[^\s,"\[\]\\]|\[[^\[\]]*\])+)', re.DOTALL)
-_SEPARATOR = re.compile(r"[\s,]*")
-_BRACKETS = re.compile(r"\[([^\]]*)\]")
-_RANGE = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
+_DIGITS = expression(r"([0-9]{1,18})")
+_NEEDS_QUOTES = expression(r'[\s,\[\]"\\]|^$')
+_ITEM = expression(r'"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>(?:[^\s,"\[\]\\]|\[[^\[\]]*\])+)', re.DOTALL)
+_SEPARATOR = expression(r"[\s,]*")
+_BRACKETS = expression(r"\[([^\]]*)\]")
+_RANGE = expression(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
 
 NaturalKey = tuple[tuple[str | int, ...], str]
 

@@ -14,10 +14,10 @@ from chargehand.frozen import frozen
 from chargehand.job import Job
 from chargehand.limits import Limits
 from chargehand.moment import zone_called
-from chargehand.notify import Wish
+from chargehand.notify.wish import Wish
 from chargehand.push import Push
 from chargehand.recurrence import CronLine, occurrences
-from chargehand.recurring import MissedRuns, Overlap
+from chargehand.recurring.logic import MissedRuns, Overlap
 from chargehand.reference import SecretReference
 from chargehand.targeting import Targeting
 from chargehand.template import JobTemplate

@@ -10,7 +10,7 @@ from typing import Final
 
 from chargehand.compose import Overrides
 from chargehand.document import Vaulted
-from chargehand.git import Head, read_head
+from chargehand.git.head import Head, read_head
 from chargehand.invocation import JobInvocation
 from chargehand.job import Job
 from chargehand.plan import Access

@@ -1,11 +1,11 @@
 """Limits: how many hosts at once, in which waves, and when a run goes no further."""
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import field
 from typing import TypeVar
 
+from chargehand.expression import expression
 from chargehand.frozen import frozen
 
 T = TypeVar("T")
@@ -13,7 +13,7 @@ T = TypeVar("T")
 Amount = int | str
 """A number of hosts, or a percentage of them: ``5`` or ``"10%"``."""
 
-_PERCENT = re.compile(r"(\d{1,3}(?:\.\d+)?)%")
+_PERCENT = expression(r"(\d{1,3}(?:\.\d+)?)%")
 
 
 @frozen

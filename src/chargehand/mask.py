@@ -16,13 +16,14 @@ import shlex
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
+from chargehand.expression import expression
 from chargehand.secret import MASKED, Secret
 
 _SHORTEST = 4
 _SHORTEST_LINE = 8
 _MASKED = MASKED.encode()
 _BREAKS = b"\r\n"
-_NO_BREAK = re.compile(rb"[^\r\n]+")
+_NO_BREAK = expression(rb"[^\r\n]+")
 
 _Span = tuple[int, int]
 

@@ -1,10 +1,10 @@
 """Messages: what became of runs, sent to whoever their job names."""
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from chargehand.compose import read_wishes
 from chargehand.job import Job
-from chargehand.notify import send, send_not_run
 from chargehand.report.invocation import InvocationRecord
 from chargehand.repository import Repository
 
@@ -28,6 +28,10 @@ def send_messages(
     over = [record for record in records if record.state == "stopped"]
     if not wishes or not over:
         return ()
+    notifier = import_module("chargehand.notify.notifier")
+    troubles: tuple[str, ...]
     if len(over) > 1 or not over[0].begun:
-        return send_not_run(over, wishes, look_up=repository.look_up)
-    return send(over[0], status_before(over[0]), wishes, look_up=repository.look_up)
+        troubles = notifier.send_not_run(over, wishes, look_up=repository.look_up)
+    else:
+        troubles = notifier.send(over[0], status_before(over[0]), wishes, look_up=repository.look_up)
+    return troubles

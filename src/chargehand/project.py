@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Self
 
@@ -18,7 +19,7 @@ from chargehand.compose import NO_OVERRIDES, Overrides
 from chargehand.errors import Place, StoreError, UsageError
 from chargehand.event import Observer
 from chargehand.execution import Execution, describe, execute
-from chargehand.git import Exported, Mirror, export
+from chargehand.git.files import Exported, export
 from chargehand.invocation import JobInvocation
 from chargehand.job import Job
 from chargehand.launch import launch_of, provenance_of, sources_of
@@ -27,7 +28,6 @@ from chargehand.plan import EVERY_HOST, NO_ACCESS, Access, Plan, Selection
 from chargehand.planner import Planner
 from chargehand.provenance import Launch, Provenance
 from chargehand.recording import Book, called_off, open_book
-from chargehand.recovery import check_resumable, check_scripts, is_over, result_of, resume, take_over
 from chargehand.reference import Prompt, read_reference, refuse_prompt
 from chargehand.report.invocation import InvocationRecord
 from chargehand.rerun import (
@@ -291,10 +291,11 @@ class Project(Planner):
         Raises:
             ChargehandError: It cannot be resumed like that; nothing was connected to.
         """
+        recovery = import_module("chargehand.recovery")
         stored = self.store.history.find(invocation_id)
-        check_resumable(stored, self.store)
-        if is_over(stored):
-            return Execution(record=stored.record, result=result_of(stored))
+        recovery.check_resumable(stored, self.store)
+        if recovery.is_over(stored):
+            return Execution(record=stored.record, result=recovery.result_of(stored))
         check_given(stored, wish)
         with self._files_of(stored, wish) as (project, job, _):
             invocation = project.compose(job, overrides_of(stored.launch, wish.overrides))
@@ -304,10 +305,10 @@ class Project(Planner):
             plan = project.prepare(invocation, hosts, access=access, prompt=prompt)
             on_prepared(plan)
             if not changed:
-                check_scripts(stored, plan)
+                recovery.check_scripts(stored, plan)
             with self.store.runners.register(self.state) as runner:
-                execution = resume(
-                    take_over(stored, self.store, runner.id),
+                execution: Execution = recovery.resume(
+                    recovery.take_over(stored, self.store, runner.id),
                     plan,
                     project.settings,
                     Book(record=stored.record, store=self.store, runner_id=runner.id),
@@ -336,7 +337,9 @@ class Project(Planner):
         """Write the files of a commit; of a tracked repository, from its mirror."""
         if self.settings.git is None:
             return export(self.root, commit, folder)
-        return Mirror(self.trees.mirror).export(commit, self.settings.git.path, folder)
+        mirror = import_module("chargehand.git.mirror").Mirror(self.trees.mirror)
+        exported: Exported = mirror.export(commit, self.settings.git.path, folder)
+        return exported
 
     def _like(self, stored: Stored, root: Path, settings: Settings) -> "Project":
         """The project with other files and with the inventory of a launch, unless another one is given."""

@@ -11,12 +11,13 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from chargehand.errors import InvalidError, Problem
+from chargehand.expression import expression
 from chargehand.frozen import frozen
 
 RULE: Final = "on"
 _ANY_FOLDERS: Final = "**"
-_WILD: Final = re.compile(r"[*?\[]")
-_CLASS: Final = re.compile(r"\[!?+.[^\]]*\]", re.DOTALL)
+_WILD: Final = expression(r"[*?\[]")
+_CLASS: Final = expression(r"\[!?+.[^\]]*\]", re.DOTALL)
 
 
 @frozen

@@ -19,7 +19,7 @@ from chargehand.compose import NO_OVERRIDES, Overrides
 from chargehand.document import load
 from chargehand.errors import ChargehandError, InvalidError, InvocationError, Problem, StoreError
 from chargehand.frozen import frozen
-from chargehand.git import Head
+from chargehand.git.head import Head
 from chargehand.host import Host
 from chargehand.identity import key_of, name_twice
 from chargehand.invocation import JobInvocation, Recurrence
@@ -28,7 +28,8 @@ from chargehand.launch import launch_of, provenance_of
 from chargehand.layout import PLAYBOOKS
 from chargehand.plan import NO_ACCESS
 from chargehand.provenance import Launch
-from chargehand.recurring import RecurringLogic, is_over, judge_start
+from chargehand.recurring.logic import RecurringLogic, is_over
+from chargehand.recurring.once import judge_start
 from chargehand.store import Share, Store
 from chargehand.template import Templates
 

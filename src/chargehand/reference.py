@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Literal, cast
 
@@ -18,7 +19,6 @@ from chargehand.frozen import frozen
 from chargehand.mask import Mask
 from chargehand.program import Printed, ProgramError, run_program
 from chargehand.secret import Secret
-from chargehand.vault import decrypt
 
 Prompt = Callable[[str], str]
 Kind = Literal["env", "file", "command", "prompt", "vault", "plain"]
@@ -165,7 +165,7 @@ def _fetch(
         case "prompt":
             return Secret(prompt(reference.name))
         case "vault":
-            return Secret(decrypt(_held(reference), vault_passwords))
+            return Secret(import_module("chargehand.vault").decrypt(_held(reference), vault_passwords))
         case "plain":
             return Secret(_held(reference))
 

@@ -6,9 +6,10 @@ from typing import Protocol, TypeVar
 
 from chargehand.document import Document
 from chargehand.errors import InvocationError, Problem, did_you_mean
+from chargehand.expression import expression
 from chargehand.frozen import frozen
 
-_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
+_NUMBER = expression(r"\d{1,18}", re.ASCII)
 
 Path = tuple[str | int, ...]
 

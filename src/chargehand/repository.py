@@ -12,7 +12,7 @@ from chargehand.bookmark import Bookmarks, load_bookmarks
 from chargehand.compose import Catalogue
 from chargehand.credentials import read_vault_passwords
 from chargehand.errors import InvalidError, Problem
-from chargehand.git import Head
+from chargehand.git.head import Head
 from chargehand.inventory import Inventory, Programs
 from chargehand.layout import INVENTORY, PLAYBOOKS, find_root, state_folder
 from chargehand.moment import find_zone, utc_now

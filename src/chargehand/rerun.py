@@ -15,7 +15,8 @@ from chargehand.compose import NO_OVERRIDES, Overrides
 from chargehand.document import parse
 from chargehand.errors import InvalidError, NoHostMatchedError, Problem, UnknownHostError, UsageError
 from chargehand.frozen import frozen
-from chargehand.git import Exported, GitError
+from chargehand.git.command import GitError
+from chargehand.git.files import Exported
 from chargehand.inventory import Inventory
 from chargehand.invocation import JobInvocation
 from chargehand.job import Job, read_jobs

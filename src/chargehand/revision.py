@@ -11,7 +11,9 @@ from typing import Final
 
 from chargehand.errors import Place, Problem, SecretError, SettingsError, UsageError
 from chargehand.frozen import frozen
-from chargehand.git import GitError, export, find_commit, list_files
+from chargehand.git.command import GitError
+from chargehand.git.files import export
+from chargehand.git.head import find_commit, list_files
 from chargehand.inventory import Programs
 from chargehand.planner import Planner
 from chargehand.secret import Secret

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from chargehand.connection import BecomeMethod, HostKeyPolicy
 from chargehand.errors import Place, Problem, SettingsError, did_you_mean
+from chargehand.expression import expression
 from chargehand.frozen import frozen
 from chargehand.moment import MomentError, find_zone
 from chargehand.remote import Remote
@@ -123,8 +124,8 @@ class Settings:
     file: str = field(default=FILE_NAME, repr=False)
 
 
-_LISTEN = re.compile(r"([\w.-]+|\[[0-9a-fA-F:.]+\]):(\d{1,5})", re.ASCII)
-_PATH = re.compile(r"(/[\w.~-]+)+", re.ASCII)
+_LISTEN = expression(r"([\w.-]+|\[[0-9a-fA-F:.]+\]):(\d{1,5})", re.ASCII)
+_PATH = expression(r"(/[\w.~-]+)+", re.ASCII)
 
 
 @frozen(kw_only=False)
@@ -310,35 +311,42 @@ def _fixed(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _plain_addresses(addresses: Mapping[str, object], text: str, file: str) -> list[Problem]:
     """The URLs of `notify` that are written out."""
-    place = replace(_place("notify", text, file), source=None)
+    written = [name for name, url in addresses.items() if isinstance(url, str)]
+    place = _unseen(_place("notify", text, file)) if written else None
     message = "`notify`: a URL holds secrets and must not stand in a file: `{}`"
     return [
         Problem(message.format(name), place, f'refer to it: {name} = {{ env = "NAME" }}', "settings")
-        for name, url in addresses.items()
-        if isinstance(url, str)
+        for name in written
     ]
 
 
 def _check_all(values: Mapping[str, Any], text: str, file: str) -> list[Problem]:
     """What is wrong with any key, and with any key of a table."""
-    found = [_check(key, value, _KINDS, _place(key, text, file)) for key, value in values.items()]
+    found = [_check(key, value, _KINDS, lambda key: _place(key, text, file)) for key, value in values.items()]
     webhook = values.get("webhook")
     for key, value in webhook.items() if isinstance(webhook, dict) else ():
-        place = replace(_place(key, text, file, table="webhook"), source=None)  # may hold a secret
-        found.append(_check(key, value, _WEBHOOK_KINDS, place))
+        found.append(
+            _check(key, value, _WEBHOOK_KINDS, lambda key: _unseen(_place(key, text, file, "webhook")))
+        )
     return [problem for problem in found if problem]
 
 
-def _check(key: str, value: object, kinds: Mapping[str, _Kind], place: Place) -> Problem | None:
+def _check(
+    key: str, value: object, kinds: Mapping[str, _Kind], place_of: Callable[[str], Place]
+) -> Problem | None:
     if key not in kinds:
         hint = did_you_mean(key, kinds) or "see docs/settings.md"
-        return Problem(f"unknown setting `{key}`", place, hint, "settings")
+        return Problem(f"unknown setting `{key}`", place_of(key), hint, "settings")
     kind = kinds[key]
-    if not kind.fits(value):
-        if kind in _UNSEEN:
-            place = replace(place, source=None)
-        return Problem(f"`{key}` must be {kind.words}", place, rule="settings")
-    return None
+    if kind.fits(value):
+        return None
+    place = _unseen(place_of(key)) if kind in _UNSEEN else place_of(key)
+    return Problem(f"`{key}` must be {kind.words}", place, rule="settings")
+
+
+def _unseen(place: Place) -> Place:
+    """The place without its line, which may hold a secret."""
+    return replace(place, source=None)
 
 
 def _place(key: str, text: str, file: str, table: str = "") -> Place:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Literal
 
+from chargehand.expression import expression
 from chargehand.frozen import frozen
 from chargehand.host import Host
 from chargehand.inventory import Inventory
@@ -20,8 +21,8 @@ TargetingType = Literal["static_query", "dynamic_query"]
 # What makes a --limit a search query; anything else is one of Ansible's host patterns, so that a bare
 # word names a host or a group and is never widened into a free-text search. A `~` that begins a term of a
 # pattern is its regular expression.
-_QUERY = re.compile(r"[=<>^]|[^\s,:&!]\s*!?~|\b(?:and|or|not|has)\s|\b(?:null|set)\?", re.IGNORECASE)
-_PLAIN_WORD = re.compile(r"[A-Za-z0-9_.:/@+][A-Za-z0-9_.:/@+-]*\Z")
+_QUERY = expression(r"[=<>^]|[^\s,:&!]\s*!?~|\b(?:and|or|not|has)\s|\b(?:null|set)\?", re.IGNORECASE)
+_PLAIN_WORD = expression(r"[A-Za-z0-9_.:/@+][A-Za-z0-9_.:/@+-]*\Z")
 _KEYWORDS = frozenset({"and", "or", "not", "has", "set?", "null?", "at", "before", "after"})
 
 

@@ -1,17 +1,17 @@
 """Tracked: the table ``[git]`` of the settings, which names the repository that is tracked and its policy."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from chargehand.errors import InvalidError, Place, Problem, did_you_mean
+from chargehand.expression import expression
 from chargehand.push import check_pattern
 from chargehand.remote import SCHEMES, Remote, SignerRule, is_branch, is_path, refuse_url
 
 _RULE: Final = "settings"
-_COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
-_USER: Final = re.compile(r"[!-~]{1,100}\Z")
+_COMMIT: Final = expression(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
+_USER: Final = expression(r"[!-~]{1,100}\Z")
 
 _Check = tuple[str, Callable[[Any], bool]]
 

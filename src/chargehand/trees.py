@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Final
 
 from chargehand.frozen import frozen
-from chargehand.git import GitError, Head, is_commit
+from chargehand.git.command import GitError
+from chargehand.git.files import is_commit
+from chargehand.git.head import Head
 
 _CURRENT: Final = "current"
 _DRAFT: Final = ".draft"

@@ -10,6 +10,7 @@ from dataclasses import field
 from typing import Final
 
 from chargehand.errors import InvalidError, Place, Problem
+from chargehand.expression import expression
 from chargehand.frozen import frozen
 
 MOST_EVENTS: Final = 5000
@@ -21,10 +22,10 @@ _MOST_ZONES: Final = 50
 _OLDEST: Final = 1970
 _NEWEST: Final = 2099
 _FREQUENCIES: Final = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
-_LINE: Final = re.compile(
+_LINE: Final = expression(
     r'(?P<name>[A-Za-z0-9-]+)(?P<parameters>(?:;(?:"[^"]*"|[^":])*)?):(?P<value>.*)', re.DOTALL
 )
-_YEAR: Final = re.compile(r"\d{4}(?=\d{4})")
+_YEAR: Final = expression(r"\d{4}(?=\d{4})")
 _ONCE: Final = ("DTSTART", "DTEND", "DURATION", "RECURRENCE-ID", "SEQUENCE", "STATUS", "SUMMARY", "UID")
 _DATES: Final = ("DTSTART", "DTEND", "RDATE", "RECURRENCE-ID")
 

@@ -12,7 +12,7 @@ from chargehand.cli.planning import open_planner
 from chargehand.cli.requests.checking import PlanRequest
 from chargehand.comparison import compare
 from chargehand.errors import InvalidError, UsageError
-from chargehand.git import read_branch
+from chargehand.git.head import read_branch
 from chargehand.planner import Planner
 from chargehand.report.change import ProjectChange, document
 from chargehand.report.changemarkdown import markdown

@@ -10,7 +10,7 @@ from chargehand.cli import screen
 from chargehand.cli.remembered import Remembered, now, remembered, result_of
 from chargehand.cli.requests.history import HistoryRequest, ShowRequest
 from chargehand.past import Page, Stored
-from chargehand.past.runsearch import RunSearch
+from chargehand.past.values import RunSearch
 from chargehand.report.history import HEADS, base_document, index_document, page, row
 from chargehand.report.invocation import document
 from chargehand.report.jsontext import dumps

@@ -1,7 +1,7 @@
 """``chargehand plan`` and ``chargehand render``."""
 
 from chargehand.cli import screen
-from chargehand.cli.changes import show_change
+from chargehand.cli.command import find
 from chargehand.cli.planned import make_plans, share_document, show_plans
 from chargehand.cli.planning import open_planner
 from chargehand.cli.requests.checking import PlanRequest, RenderRequest
@@ -14,7 +14,8 @@ from chargehand.share import TemplateInvocation
 def plan(request: PlanRequest) -> int:
     """Show what the jobs of some files would do, or what a change of them would do."""
     if request.before is not None or request.after is not None:
-        return show_change(request)
+        changed: int = find("changes:show_change")(request)
+        return changed
     if not request.files:
         raise UsageError("name a job file, or revisions by --from and --to")
     if request.output == "markdown" or request.branch is not None or request.detailed_exitcode:

@@ -9,9 +9,10 @@ from chargehand.cli.remembered import now
 from chargehand.cli.requests.history import PruneRequest
 from chargehand.cli.writable import writable
 from chargehand.errors import UsageError
+from chargehand.expression import expression
 from chargehand.moment import MomentError, parse_duration
 
-_SIZE: Final = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([KMGT]?)(i?)B?", re.ASCII | re.IGNORECASE)
+_SIZE: Final = expression(r"(\d{1,15}(?:\.\d{1,6})?)\s*([KMGT]?)(i?)B?", re.ASCII | re.IGNORECASE)
 _POWERS: Final = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 

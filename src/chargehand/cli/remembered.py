@@ -10,6 +10,7 @@ from pathlib import Path
 
 from chargehand.address import store_address
 from chargehand.errors import UsageError
+from chargehand.expression import expression
 from chargehand.frozen import frozen
 from chargehand.layout import find_root, state_folder
 from chargehand.moment import find_zone
@@ -19,8 +20,8 @@ from chargehand.report.history import Account
 from chargehand.result import HostResult, Status
 from chargehand.settings import load_settings
 
-_LAST = re.compile(r"last(?:-(\d{1,9}))?", re.ASCII)
-_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
+_LAST = expression(r"last(?:-(\d{1,9}))?", re.ASCII)
+_NUMBER = expression(r"\d{1,18}", re.ASCII)
 
 
 @frozen

@@ -6,15 +6,15 @@ import shlex
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
+from importlib import import_module
 from typing import NamedTuple
 
 from chargehand.cli import screen
+from chargehand.cli.command import find
 from chargehand.cli.opening import open_project
 from chargehand.cli.overrides import ask, ask_access, override
-from chargehand.cli.planned import show_plans
 from chargehand.cli.requests.launching import FirstLaunchRequest, LaunchRequest
 from chargehand.cli.requests.running import ExecRequest, RunRequest
-from chargehand.cli.submission import check_submission, submit
 from chargehand.cli.telling import Rerun, Telling
 from chargehand.compose import Overrides
 from chargehand.document import parse
@@ -23,7 +23,6 @@ from chargehand.host import Host
 from chargehand.inventory.address import user_fault
 from chargehand.invocation import JobInvocation
 from chargehand.job import read_jobs
-from chargehand.lab import Lab, fleet
 from chargehand.launch import launch_of
 from chargehand.plan import Access, Selection
 from chargehand.project import Project
@@ -49,7 +48,8 @@ def run(request: RunRequest) -> int:
         invocations = project.compose_files(request.files, overrides)
         selection = Selection(limit=request.limit, exclude=request.exclude)
         if request.check:
-            show_plans(project, [project.plan(each, selection=selection) for each in invocations], "text")
+            plans = [project.plan(each, selection=selection) for each in invocations]
+            find("planned:show_plans")(project, plans, "text")
             return 0
         return _run(project, invocations, selection, _Word(overrides, access_asked(request, None)), request)
 
@@ -122,7 +122,7 @@ def _prepare(
     )
     telling.warn(invocation.warnings)
     if isinstance(request, RunRequest) and invocation.starts_later(project.now()):
-        check_submission(project, invocation, launch, request)
+        find("submission:check_submission")(project, invocation, launch, request)
         return lambda _: _submit(project, invocation, hosts, launch, request, telling)
     plan = project.prepare(invocation, hosts, access=word.access, prompt=ask)
     telling.warn(plan.warnings)
@@ -141,7 +141,7 @@ def _submit(
     telling: Telling,
 ) -> int:
     """Write a job down that starts later."""
-    telling.put_off(*submit(project, invocation, hosts, launch, request))
+    telling.put_off(*find("submission:submit")(project, invocation, hosts, launch, request))
     screen.note(
         "`chargehand serve`, or cron with `chargehand tick`, starts it (see `chargehand init --help`)"
     )
@@ -181,9 +181,10 @@ def _project(request: FirstLaunchRequest) -> Iterator[Project]:
         return
     if request.inventory:
         raise UsageError("--lab and -i cannot both be given: the lab is the inventory")
+    labs = import_module("chargehand.lab")
     with (
         tempfile.TemporaryDirectory(prefix="chargehand-lab-") as folder,
-        Lab(folder, fleet(request.lab)) as lab,
+        labs.Lab(folder, labs.fleet(request.lab)) as lab,
     ):
         hosts, user = screen.count(request.lab, "embedded SSH host"), getpass.getuser()
         screen.note(

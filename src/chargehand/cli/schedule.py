@@ -19,7 +19,8 @@ from chargehand.job import read_jobs
 from chargehand.layout import find_root, state_folder
 from chargehand.past.logics import KnownLogics
 from chargehand.recurrence import in_words, read_cron_line
-from chargehand.recurring import RecurringLogic, upcoming_starts
+from chargehand.recurring.logic import RecurringLogic
+from chargehand.recurring.upcoming import upcoming_starts
 from chargehand.settings import load_settings
 from chargehand.trees import Trees
 

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,7 +13,6 @@ import click
 from chargehand.errors import Problem
 from chargehand.report.escape import escape, escape_bytes, escape_line
 from chargehand.report.forge import forge_of
-from chargehand.report.jsontext import dumps
 
 STDOUT_CLOSED = 141
 
@@ -40,7 +40,7 @@ def say_styled(text: str, style: Mapping[str, Any]) -> None:
 
 def say_json(value: object) -> None:
     """A result as one JSON document on stdout."""
-    click.echo(dumps(value))
+    click.echo(import_module("chargehand.report.jsontext").dumps(value))
 
 
 def say_bytes(content: bytes) -> None:

@@ -13,7 +13,7 @@ from chargehand.cli.sync import tell
 from chargehand.errors import InvalidError, StoreError
 from chargehand.moment import utc_now
 from chargehand.project import Project
-from chargehand.recurring import SKIPPED
+from chargehand.recurring.decision import SKIPPED
 from chargehand.scaffold.service import GRACE_S
 from chargehand.scheduler import Departure, Pass, Rounds, Scheduler
 from chargehand.settings import Settings, load_settings

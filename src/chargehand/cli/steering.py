@@ -14,7 +14,7 @@ from chargehand.cli.writable import writable
 from chargehand.errors import UsageError
 from chargehand.layout import find_root
 from chargehand.moment import MomentError, parse_moment
-from chargehand.recurring import RecurringLogic
+from chargehand.recurring.logic import RecurringLogic
 from chargehand.store.logics import Logics
 
 

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from chargehand.cli import screen
 from chargehand.cli.requests.following import SyncRequest
 from chargehand.errors import ChargehandError, InvalidError, Place
-from chargehand.notify import Message, Wish, read_recipient, send_message
+from chargehand.notify.message import Message
+from chargehand.notify.notifier import send_message
+from chargehand.notify.wish import Wish, read_recipient
 from chargehand.project import Project
 from chargehand.reconcile import reconcile
 from chargehand.scheduler import wording

@@ -1,13 +1,12 @@
 """``chargehand validate``."""
 
 import os
-from collections import defaultdict
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 from chargehand.cli import screen
+from chargehand.cli.command import find
 from chargehand.cli.pipeline import add_summary, sources_root
 from chargehand.cli.planned import next_runs
 from chargehand.cli.planning import open_planner
@@ -15,10 +14,8 @@ from chargehand.cli.requests.checking import ValidateRequest
 from chargehand.errors import InvalidError
 from chargehand.invocation import JobInvocation, Recurrence
 from chargehand.recurrence import in_words
-from chargehand.report.annotations import annotate
 from chargehand.report.escape import escape
 from chargehand.report.forge import Forge, forge_of
-from chargehand.report.junit import CheckedFile, CheckedJob
 from chargehand.validation import Validation
 
 _NEXT_RUNS: Final = 3
@@ -37,7 +34,7 @@ def validate(request: ValidateRequest) -> int:
                 screen.say(_recurring(invocation, invocation.recurrence, datetime.now(UTC)))
         screen.say(counted)
     else:
-        _report(validation, form, sources_root(os.environ))
+        find("findings:report")(validation, form, sources_root(os.environ))
         screen.note(counted)
     told = "".join(f"{escape(screen.from_here(problem).text())}\n" for problem in validation.problems)
     title = f"chargehand validate: {screen.tally(validation.problems)}"
@@ -60,22 +57,6 @@ def _format(request: ValidateRequest, environ: Mapping[str, str]) -> str:
     if request.format != "auto":
         return request.format
     return "github" if forge_of(environ) is Forge.GITHUB else "text"
-
-
-def _report(validation: Validation, form: str, root: Path) -> None:
-    """The problems on stdout, their files as seen from `root`."""
-    problems = [screen.from_here(problem, root) for problem in validation.problems]
-    report = annotate(problems, _checked_files(validation, root), form)
-    if report:
-        screen.say_report(report)
-
-
-def _checked_files(validation: Validation, root: Path) -> list[CheckedFile]:
-    jobs: defaultdict[str, list[CheckedJob]] = defaultdict(list)
-    for job in validation.jobs:
-        label = job.text("name") or f"job {int(job.root[0]) + 1 if job.root else 1}"
-        jobs[job.document.file].append(CheckedJob(label=label, line=job.place().line))
-    return [CheckedFile(path=screen.seen(file, root), jobs=tuple(jobs[file])) for file in validation.files]
 
 
 def _counted(validation: Validation) -> str:

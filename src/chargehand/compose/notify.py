@@ -2,7 +2,7 @@
 
 from chargehand.compose.findings import Findings
 from chargehand.job import Job
-from chargehand.notify import OCCASIONS, USUAL, Wish, read_recipient
+from chargehand.notify.wish import OCCASIONS, USUAL, Wish, read_recipient
 from chargehand.settings import Settings
 
 

@@ -10,7 +10,7 @@ from chargehand.invocation import Punctuality, Recurrence, Scheduling
 from chargehand.limits import Amount, Limits, Retry
 from chargehand.moment import find_zone, parse_moment, zone_called
 from chargehand.recurrence import clock_change_warnings, next_occurrence, read_cron_line
-from chargehand.recurring import MISSED_RUNS, OVERLAPS
+from chargehand.recurring.logic import MISSED_RUNS, OVERLAPS
 from chargehand.settings import Settings
 
 

@@ -16,6 +16,7 @@ from yaml import ScalarNode
 from yaml.constructor import ConstructorError, SafeConstructor
 from yaml.resolver import Resolver
 
+from chargehand.expression import expression
 from chargehand.frozen import frozen
 from chargehand.secret import Vaulted
 
@@ -24,9 +25,9 @@ _VAULT_TAGS = frozenset({"!vault", "!vault-encrypted"})
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
-_NOT_FINITE = re.compile(r"([-+]?)\.(?:(inf|Inf|INF)|nan|NaN|NAN)\Z")
+_INTEGER = expression(r"[-+]?(?:0|[1-9][0-9]*)\Z")
+_FLOAT = expression(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
+_NOT_FINITE = expression(r"([-+]?)\.(?:(inf|Inf|INF)|nan|NaN|NAN)\Z")
 
 _CONTROLS = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff"
 _LINE_BREAKS = "\x85\u2028\u2029"
@@ -169,7 +170,7 @@ YAML_12 = Dialect(
     limits=Limits(size_bytes=256 * 1024, depth=32, aliased=10_000),
     mean=_mean_12,
     collection_tags=frozenset({f"{_CORE_TAG}map", f"{_CORE_TAG}seq"}),
-    forbidden=re.compile(f"[{_CONTROLS}{_LINE_BREAKS}{_BIDI}]"),
+    forbidden=expression(f"[{_CONTROLS}{_LINE_BREAKS}{_BIDI}]"),
     suspicious=None,
     strict=True,
 )
@@ -179,7 +180,7 @@ YAML_11 = Dialect(
     limits=Limits(size_bytes=64 * 1024 * 1024, depth=200, aliased=5_000_000),
     mean=_mean_11,
     collection_tags=frozenset({f"{_CORE_TAG}map", f"{_CORE_TAG}seq", "!unsafe"}),
-    forbidden=re.compile(f"[{_CONTROLS}]"),
-    suspicious=re.compile(f"[{_BIDI}]"),
+    forbidden=expression(f"[{_CONTROLS}]"),
+    suspicious=expression(f"[{_BIDI}]"),
     strict=False,
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from chargehand.document.dialect import Dialect
 from chargehand.errors import DocumentError, Place, Problem
+from chargehand.expression import expression
 from chargehand.frozen import frozen
 
 PROBLEMS_SHOWN = 100
@@ -17,8 +18,8 @@ _LONGEST_SHOWN = 2000
 _PART_BYTES = 64 * 1024
 
 # What YAML's parser counts as the end of a line; an editor agrees on the first three.
-_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
-_SECRET_KEY = re.compile(
+_LINE_BREAK = expression("\r\n|[\n\r\x85\u2028\u2029]")
+_SECRET_KEY = expression(
     r"(?:pass(?:word|wd|phrase)|(?<![a-z])pass(?![a-z])|secret|token|private_?key|api_?key)"
     r"[\w-]{0,40}[\"']?\s{0,8}:",
     re.IGNORECASE,

@@ -28,18 +28,19 @@ from yaml.events import (
 from chargehand.document.dialect import Dialect, Limits, MeaninglessError, tag_name
 from chargehand.document.source import PROBLEMS_SHOWN, Source
 from chargehand.errors import DocumentError, Place, Problem, did_you_mean
+from chargehand.expression import expression
 
 _LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 _MERGE = "<<"
-_JSON_TEXT_OR_TAB = re.compile(r'("(?:[^"\\]|\\.)*")|\t')
-_SURROGATE_PAIR_OR_ESCAPE = re.compile(r"\\u([dD][89abAB]\w\w)\\u([dD][c-fC-F]\w\w)|\\.")
+_JSON_TEXT_OR_TAB = expression(r'("(?:[^"\\]|\\.)*")|\t')
+_SURROGATE_PAIR_OR_ESCAPE = expression(r"\\u([dD][89abAB]\w\w)\\u([dD][c-fC-F]\w\w)|\\.")
 _HINTS = (
-    (re.compile("cannot start any token"), "indent with spaces, and quote text that begins with @ ` or %"),
-    (re.compile("mapping values are not allowed"), "check the indentation, or quote text that contains `: `"),
-    (re.compile("expected ':'"), "a key needs a colon and a space after it"),
-    (re.compile("block (end|mapping|sequence|collection)"), "check the indentation"),
-    (re.compile("end of stream"), "a quote or a bracket is opened and never closed"),
-    (re.compile("flow (mapping|sequence)"), "check the commas and brackets"),
+    (expression("cannot start any token"), "indent with spaces, and quote text that begins with @ ` or %"),
+    (expression("mapping values are not allowed"), "check the indentation, or quote text that contains `: `"),
+    (expression("expected ':'"), "a key needs a colon and a space after it"),
+    (expression("block (end|mapping|sequence|collection)"), "check the indentation"),
+    (expression("end of stream"), "a quote or a bracket is opened and never closed"),
+    (expression("flow (mapping|sequence)"), "check the commas and brackets"),
 )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from chargehand.expression import expression
 from chargehand.frozen import frozen
 from chargehand.git.command import Git, GitError
 
@@ -15,8 +16,8 @@ MAX_BYTES: Final = 256 * 1024**2
 BATCH_BYTES: Final = 16 * 1024**2
 _READ_S: Final = 60.0
 
-_COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
-_ENTRY: Final = re.compile(rb"([0-7]{6}) ([a-z]+) ([0-9a-f]{40,64}) +([0-9]+|-)\t(.+)\Z", re.DOTALL)
+_COMMIT: Final = expression(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
+_ENTRY: Final = expression(rb"([0-7]{6}) ([a-z]+) ([0-9a-f]{40,64}) +([0-9]+|-)\t(.+)\Z", re.DOTALL)
 _PROGRAM, _LINK = b"100755", b"120000"
 
 

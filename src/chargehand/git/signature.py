@@ -1,13 +1,13 @@
 """Signature: who signed a commit, as `git verify-commit` says, which asks gpg or ssh-keygen."""
 
 import os
-import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from chargehand.expression import expression
 from chargehand.frozen import frozen
 from chargehand.git.command import Git, GitError, complaint, find_program
 from chargehand.program import Printed, ProgramError, run_program
@@ -15,8 +15,8 @@ from chargehand.program import Printed, ProgramError, run_program
 _IMPORT_S: Final = 30.0
 _IMPORT_BYTES: Final = 1024**2
 _NOTHING: Final = "/bin/false"
-_SSH: Final = re.compile(r'Good "git" signature for (.+) with (\S+) key (SHA256:[A-Za-z0-9+/=]+)\Z')
-_VALID: Final = re.compile(r"\[GNUPG:\] VALIDSIG ([0-9A-F]{40,64}) .* ([0-9A-F]{40,64})\Z")
+_SSH: Final = expression(r'Good "git" signature for (.+) with (\S+) key (SHA256:[A-Za-z0-9+/=]+)\Z')
+_VALID: Final = expression(r"\[GNUPG:\] VALIDSIG ([0-9A-F]{40,64}) .* ([0-9A-F]{40,64})\Z")
 _DOUBTS: Final = (
     "BADSIG",
     "ERRSIG",

@@ -4,14 +4,16 @@ import ipaddress
 import re
 from typing import NamedTuple
 
+from chargehand.expression import expression
+
 _RANGE = r"(?i)\[(?:[a-z]:[a-z]|[0-9]+:[0-9]+)(?::[0-9]+)?\]"
 _HEX_RANGE = r"(?i)\[[0-9a-f]+:[0-9a-f]+(?::[0-9]+)?\]"
 _LABEL = r"\w(?:[\w-]*[^\W_])?"
 _BRACKETED_PORT = r"\[(.+)\]:([0-9]+)"
 _PORT = r"((?:[^:\[\]]|\[[^\]]*\])*):([0-9]+)"
-_ADDRESS = re.compile(r"\w[\w.-]*")
+_ADDRESS = expression(r"\w[\w.-]*")
 _ZONE = r"[\w.-]+"
-_PLAIN_WORD = re.compile(r"\w[\w.-]*", re.ASCII)  # what nearly every word is, and nothing minds
+_PLAIN_WORD = expression(r"\w[\w.-]*", re.ASCII)  # what nearly every word is, and nothing minds
 _SHELL = frozenset("'`\"$;&|<>(){}*?!#~")
 
 

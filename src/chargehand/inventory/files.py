@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from chargehand.document import YAML_11, Document, Vaulted, parse
@@ -12,7 +13,6 @@ from chargehand.frozen import frozen
 from chargehand.inventory.draft import Layer, Where
 from chargehand.inventory.tree import Locate
 from chargehand.secret import Secret
-from chargehand.vault import decrypt
 
 _VAULT_HEADER = "$ANSIBLE_VAULT;"
 _COMMENT = (b"#", b";")
@@ -128,9 +128,10 @@ class Files:
 
     def _decrypt(self, text: str, where: Where) -> str:
         try:
-            return decrypt(text, self.vault_passwords)
+            opened: str = import_module("chargehand.vault").decrypt(text, self.vault_passwords)
         except SecretError as error:
             raise SecretError([replace(problem, place=where()) for problem in error.problems]) from None
+        return opened
 
     def _rename(self, problem: Problem, path: Path) -> Problem:
         line = problem.place.line if problem.place else None

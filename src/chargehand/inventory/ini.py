@@ -5,15 +5,16 @@ import shlex
 from collections.abc import Callable
 
 from chargehand.errors import Place, did_you_mean
+from chargehand.expression import expression
 from chargehand.inventory.address import split_port
 from chargehand.inventory.draft import UNGROUPED, Draft, Layer, Where
 from chargehand.inventory.literal import read_literal
 from chargehand.inventory.ranges import expand
 
-_HEADER = re.compile(r"\[([^:\]\s]+)(?::(\w+))?\]\s*(?:#.*)?")
-_GROUP_NAME = re.compile(r"([^:\]\s]+)\s*(?:#.*)?")
+_HEADER = expression(r"\[([^:\]\s]+)(?::(\w+))?\]\s*(?:#.*)?")
+_GROUP_NAME = expression(r"([^:\]\s]+)\s*(?:#.*)?")
 _COMMENT = ("#", ";")
-_QUOTED = re.compile(r""""[^"]*"|'[^']*'""")
+_QUOTED = expression(r""""[^"]*"|'[^']*'""")
 
 
 def read_ini(draft: Draft, text: str, file: str) -> None:

@@ -2,16 +2,17 @@
 
 import ast
 import json
-import re
 import warnings
 from contextlib import suppress
 from functools import lru_cache
 from typing import Final
 
-_PLAIN_WORD = re.compile(r"[^\W\d_][^'\"\\()\[\]{}]*|[/~$@][^\n]*|[0-9]+(?:\.[0-9]+){2,}")
+from chargehand.expression import expression
+
+_PLAIN_WORD = expression(r"[^\W\d_][^'\"\\()\[\]{}]*|[/~$@][^\n]*|[0-9]+(?:\.[0-9]+){2,}")
 _NAMED = ("True", "False", "None")
 # Lists and mappings that JSON and Python read alike; JSON does so twenty times as fast.
-_ALSO_JSON = re.compile(r"""[\[{](?:"[^"\\]*+"|[^"\\'#A-Za-z]++)*+""")
+_ALSO_JSON = expression(r"""[\[{](?:"[^"\\]*+"|[^"\\'#A-Za-z]++)*+""")
 _DEPTH: Final = 100
 
 

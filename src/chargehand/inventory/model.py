@@ -10,6 +10,7 @@ from operator import is_
 from chargehand.connection import ConnectionSettings
 from chargehand.document import Vaulted
 from chargehand.errors import Place, Problem
+from chargehand.expression import expression
 from chargehand.frozen import frozen
 from chargehand.host import Host
 from chargehand.inventory.connections import Connections
@@ -19,8 +20,8 @@ from chargehand.search import compile_query
 from chargehand.secret import MASKED, Secret
 
 _PLAIN = (str, int)
-_ID = re.compile(r"[0-9]{1,18}")
-_SECRET_NAME = re.compile(
+_ID = expression(r"[0-9]{1,18}")
+_SECRET_NAME = expression(
     r"pass(word|wd|phrase)?(_|$)|secret|token|private_key(?!_file)|api_?key", re.IGNORECASE
 )
 

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from chargehand.errors import Place, Problem, SearchError, UnknownHostError, did_you_mean
+from chargehand.expression import expression
 from chargehand.frozen import frozen
 from chargehand.inventory.address import is_host_pattern
 
 LOCALHOSTS = ("localhost", "127.0.0.1", "::1")
 
-_SUBSCRIPT = re.compile(r"(.+)\[(?:(-?[0-9]+)|([0-9]+)[:-]([0-9]*))\]")
-_TERM = re.compile(r"(?:[^\s:\[\]]|\[[^\]]*\])+")
+_SUBSCRIPT = expression(r"(.+)\[(?:(-?[0-9]+)|([0-9]+)[:-]([0-9]*))\]")
+_TERM = expression(r"(?:[^\s:\[\]]|\[[^\]]*\])+")
 _GLOB = frozenset("*?[")
 
 

@@ -2,12 +2,13 @@
 
 import itertools
 import math
-import re
-import string
 from collections.abc import Sequence
 
-_BRACKETS = re.compile(r"\[([^\[\]]*)\]")
-_BOUNDS = re.compile(r"([0-9]*|[a-zA-Z]):([0-9]+|[a-zA-Z])(?::([0-9]+))?")
+from chargehand.expression import expression
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_BRACKETS = expression(r"\[([^\[\]]*)\]")
+_BOUNDS = expression(r"([0-9]*|[a-zA-Z]):([0-9]+|[a-zA-Z])(?::([0-9]+))?")
 
 
 def expand(pattern: str, limit: int = 1_000_000) -> list[str]:
@@ -44,10 +45,10 @@ def _members(bounds: str) -> Sequence[str]:
         raise ValueError(f"range [{bounds}] mixes letters and numbers")
     if first.isdigit():
         return _numbers(first, last, step)
-    start, stop = (string.ascii_letters.index(end) for end in (first, last))
+    start, stop = (_LETTERS.index(end) for end in (first, last))
     if start > stop:
         raise ValueError(f"range [{bounds}] runs backwards")
-    return string.ascii_letters[start : stop + 1 : step]
+    return _LETTERS[start : stop + 1 : step]
 
 
 class _Numbers(Sequence[str]):

@@ -1,15 +1,15 @@
 """One inventory source, recognised as Ansible recognises it: list of hosts, folder, program or file."""
 
 import os
-import re
-import shutil
 import tomllib
 from collections.abc import Mapping
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from chargehand.document import YAML_11, Document, parse
 from chargehand.errors import InvalidError, Place, Problem, Severity, did_you_mean
+from chargehand.expression import expression
 from chargehand.frozen import frozen
 from chargehand.inventory.address import split_port
 from chargehand.inventory.draft import UNGROUPED, Draft
@@ -26,10 +26,10 @@ from chargehand.inventory.program import (
 from chargehand.inventory.tree import Tree, read_tree
 from chargehand.program import ProgramError
 
-_MAPPING = re.compile(r":(\s|\Z)|\{|\$ANSIBLE_VAULT;")  # without these a text is no YAML or JSON mapping
+_MAPPING = expression(r":(\s|\Z)|\{|\$ANSIBLE_VAULT;")  # without these a text is no YAML or JSON mapping
 _OUR_FILES = frozenset({"bookmarks.yml", "taxonomies.yml"})
 _SKIPPED_NAMES = frozenset({"host_vars", "group_vars", "vars_plugins"})
-_SKIPPED_ENDING = re.compile(r"(\.(pyc|pyo|swp|bak|rpm|md|txt|rst|orig|cfg|retry)|~)\Z")
+_SKIPPED_ENDING = expression(r"(\.(pyc|pyo|swp|bak|rpm|md|txt|rst|orig|cfg|retry)|~)\Z")
 _TREE_ENDINGS = ("", ".yml", ".yaml", ".json")
 _BRIDGE = "ansible-inventory"
 
@@ -180,7 +180,7 @@ class SourceReader:
         if self.programs != "run":
             self._leave(f"the inventory plugin `{plugin}`", place)
             return
-        program = shutil.which(_BRIDGE)
+        program = import_module("shutil").which(_BRIDGE)
         if program is None or plugin.rpartition(".")[2] == "constructed":
             reason = (
                 "works on other sources, which is not supported"

@@ -1,10 +1,10 @@
 """OpenSSH options as Ansible's variables hold them in one string, and what they mean here."""
 
-import re
 import shlex
 from collections.abc import Iterator, Sequence
 
 from chargehand.connection import HostKeyPolicy, JumpHost
+from chargehand.expression import expression
 from chargehand.frozen import frozen
 from chargehand.inventory.address import address_fault, port_fault, user_fault
 
@@ -27,7 +27,7 @@ _POLICIES: dict[str, HostKeyPolicy] = {
     **dict.fromkeys(("no", "false", "off"), "off"),
     "accept-new": "accept-new",
 }
-_JUMP = re.compile(r"(?:ssh://)?(?:([^@]+)@)?(\[[^\]]+\]|[^:\[\]]+)(?::([0-9]+))?/?")
+_JUMP = expression(r"(?:ssh://)?(?:([^@]+)@)?(\[[^\]]+\]|[^:\[\]]+)(?::([0-9]+))?/?")
 
 
 @frozen(kw_only=False)

@@ -4,12 +4,13 @@ import re
 from collections.abc import Mapping
 
 from chargehand.document import Vaulted
+from chargehand.expression import expression
 from chargehand.host import Host
 from chargehand.inventory.address import is_ip_address
 from chargehand.secret import Secret
 
-_REFERENCE = re.compile(r"\{\{-?\s*(\w+(?:(?:\.\w+|\[(?:'\w+'|\"\w+\"|[0-9]+)\])*))\s*-?\}\}")
-_STEP = re.compile(r"\w+")
+_REFERENCE = expression(r"\{\{-?\s*(\w+(?:(?:\.\w+|\[(?:'\w+'|\"\w+\"|[0-9]+)\])*))\s*-?\}\}")
+_STEP = expression(r"\w+")
 _DEPTH = 10
 
 

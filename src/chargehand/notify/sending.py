@@ -5,17 +5,17 @@ nowhere, since it holds parts of URLs.
 """
 
 import logging
-import re
 import threading
 from collections.abc import Callable
 from typing import Final
 
 import apprise
 
+from chargehand.expression import expression
 from chargehand.notify.message import Message
 from chargehand.secret import Secret
 
-_ERROR: Final = re.compile(r"error=(\d{3})\b")
+_ERROR: Final = expression(r"error=(\d{3})\b")
 
 
 class _Silence(logging.Filter):

@@ -4,16 +4,16 @@ Moments are microseconds since 1970, UTC. SQLite knows neither truth values nor 
 """
 
 import json
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from chargehand.expression import expression
 from chargehand.past.reading import Row
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-_UNTOLD: Final = re.compile("[\x00\ud800-\udfff]")
+_UNTOLD: Final = expression("[\x00\ud800-\udfff]")
 _MOMENTS: Final = frozenset(
     (
         "at",

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
+from importlib import import_module
 from typing import Final
 
 from chargehand.event import Stream
@@ -10,8 +11,7 @@ from chargehand.past.columns import moment_of, told
 from chargehand.past.lookup import counts_of, is_known, listed, unknown_hosts, unknown_invocation
 from chargehand.past.reading import Clause, Reader, Row, Source
 from chargehand.past.rows import STREAM_NAMES, STREAMS, Pieces, launch_of, record_of, share_of
-from chargehand.past.runsearch import RunSearch, search_runs
-from chargehand.past.values import Page, Stored, StoredChunk, StoredShare, Unfinished
+from chargehand.past.values import Page, RunSearch, Stored, StoredChunk, StoredShare, Unfinished
 from chargehand.report.invocation import Counts, InvocationRecord
 from chargehand.result import CapturedOutput
 
@@ -92,12 +92,15 @@ class History:
         return self._source.read(step)
 
     def search(self, query: str, *, caller: str, now: datetime, time_zone: tzinfo = UTC) -> RunSearch:
-        """Read a query over invocations, for `page`; see `search_runs`.
+        """Read a query over invocations, for `page`; see `runsearch`.
 
         Raises:
             QueryError: It is not understood, or too large for a database.
         """
-        return search_runs(query, caller=caller, now=now, dialect=self._source.dialect, time_zone=time_zone)
+        search: RunSearch = import_module("chargehand.past.runsearch").search_runs(
+            query, caller=caller, now=now, dialect=self._source.dialect, time_zone=time_zone
+        )
+        return search
 
     def outputs(
         self, invocation_id: int, host: str | None = None, after: Mapping[str, int] | None = None

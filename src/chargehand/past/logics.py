@@ -4,7 +4,7 @@ from chargehand.errors import UsageError, did_you_mean
 from chargehand.frozen import frozen
 from chargehand.past.columns import told
 from chargehand.past.reading import Row, Source
-from chargehand.recurring import RecurringLogic
+from chargehand.recurring.logic import RecurringLogic
 
 
 @frozen

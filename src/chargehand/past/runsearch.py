@@ -11,10 +11,10 @@ from datetime import UTC, datetime, tzinfo
 from functools import cache
 from typing import Final
 
-from chargehand.errors import Problem
 from chargehand.frozen import frozen
 from chargehand.past.columns import microseconds_of
 from chargehand.past.reading import Clause, Dialect
+from chargehand.past.values import RunSearch
 from chargehand.search import Fault, Query, QueryError, compile_with
 from chargehand.search.compare import pieces_of
 from chargehand.search.dates import Span
@@ -34,24 +34,6 @@ _SHARES: Final = "template_invocation"
 _EXISTS: Final = "EXISTS (SELECT 1 FROM "
 _LARGEST: Final = 2**63 - 1
 _LABELS: Final = ("queued", "running", "succeeded", "failed", "cancelled")
-
-
-@frozen(kw_only=False)
-class RunSearch:
-    """A query over runs that was understood.
-
-    Attributes:
-        clause: What a row of `job_invocation` must meet; true or false, never NULL.
-        warnings: What its author may have meant otherwise.
-    """
-
-    clause: Clause
-    warnings: tuple[Problem, ...]
-
-    def beyond(self, invocation_id: int, *, oldest_first: bool) -> Clause:
-        """The same, of invocations that come after that one in a list."""
-        after = f"job_invocation.id {'>' if oldest_first else '<'} {int(invocation_id)}"
-        return Clause(sql=f"{after} AND {self.clause.sql}", values=self.clause.values)
 
 
 def search_runs(

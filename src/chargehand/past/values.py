@@ -4,8 +4,10 @@ from dataclasses import field
 from datetime import datetime
 from typing import NamedTuple
 
+from chargehand.errors import Problem
 from chargehand.event import Stream
 from chargehand.frozen import frozen
+from chargehand.past.reading import Clause
 from chargehand.provenance import Launch
 from chargehand.report.invocation import InvocationRecord
 from chargehand.result import HostResult
@@ -159,3 +161,21 @@ class Unfinished(NamedTuple):
     runner_id: str | None
     start_at: datetime | None
     logic_id: int | None
+
+
+@frozen(kw_only=False)
+class RunSearch:
+    """A query over runs that was understood.
+
+    Attributes:
+        clause: What a row of `job_invocation` must meet; true or false, never NULL.
+        warnings: What its author may have meant otherwise.
+    """
+
+    clause: Clause
+    warnings: tuple[Problem, ...]
+
+    def beyond(self, invocation_id: int, *, oldest_first: bool) -> Clause:
+        """The same, of invocations that come after that one in a list."""
+        after = f"job_invocation.id {'>' if oldest_first else '<'} {int(invocation_id)}"
+        return Clause(sql=f"{after} AND {self.clause.sql}", values=self.clause.values)

@@ -4,7 +4,6 @@ import base64
 import binascii
 import json
 import math
-import re
 import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from jinja2.filters import FILTERS as JINJA_FILTERS
 from jinja2.runtime import Undefined
 
+from chargehand.expression import expression
 from chargehand.render.undefined import Withheld
 
 # Left out of Jinja's: what makes HTML, what differs from one render to the next, and `attr`, which goes
@@ -25,7 +25,7 @@ _TAKEN_OVER = (
 )
 # fmt: on
 
-_BARE_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_BARE_KEY = expression(r"[A-Za-z_][A-Za-z0-9_-]*")
 _NOT_BARE = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
 
 

@@ -1,20 +1,20 @@
 """Lint: what can be said of a template without rendering it; it is parsed and never compiled."""
 
-import re
 from collections.abc import Iterator
 
 from jinja2 import TemplateSyntaxError, nodes
 
 from chargehand.errors import InvalidError, Place, Problem, did_you_mean
+from chargehand.expression import expression
 from chargehand.render.environment import Sandbox
 from chargehand.render.filters import FILTERS
 from chargehand.template import JobTemplate, TemplateInput, Templates
 
 RULE = "template"
 
-_SHELL = re.compile(r"#!\s*\S*/(env\s+)?(\S*/)?(ba|da|k|z|a)?sh\b")
+_SHELL = expression(r"#!\s*\S*/(env\s+)?(\S*/)?(ba|da|k|z|a)?sh\b")
 # An input that is a line of its own is a command, not a word of one.
-_WHOLE_LINE = re.compile(r"(\{?#?#\})?\s*\{\{[^{}]*\}\}\s*")
+_WHOLE_LINE = expression(r"(\{?#?#\})?\s*\{\{[^{}]*\}\}\s*")
 # What makes a text safe for a shell, or something that is not text any more.
 _SAFE_FILTERS = frozenset({"quote", "int", "float", "length", "count", "b64encode", "abs", "round"})
 # Nodes that look at a value and print another.

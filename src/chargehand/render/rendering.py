@@ -1,6 +1,5 @@
 """Rendering: one template, one host; what the names in a template stand for."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import Any, Never
@@ -8,13 +7,14 @@ from typing import Any, Never
 from jinja2 import TemplateNotFound, TemplateRuntimeError
 
 from chargehand.errors import did_you_mean
+from chargehand.expression import expression
 from chargehand.frozen import frozen
 from chargehand.host import Host
 from chargehand.render.environment import Inputs, Sandbox
 
 Values = Mapping[str, object]
 
-_STEPS = re.compile(r"::|\.")
+_STEPS = expression(r"::|\.")
 
 
 class RefusedError(TemplateRuntimeError):

@@ -5,10 +5,10 @@ nothing is a heading, a link, a mention or HTML.
 """
 
 import html
-import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from chargehand.expression import expression
 from chargehand.hostset import fold
 from chargehand.report.change import JobChange, ProjectChange, ScriptChange, Side, in_words
 from chargehand.report.changetext import hosts_in_words, shown, told, told_warnings
@@ -24,7 +24,7 @@ _LINES_SHOWN: Final = 200
 _LISTED: Final = 20
 _LONGEST_NAME: Final = 300
 _RESERVE: Final = 400
-_TICKS: Final = re.compile("`+")
+_TICKS: Final = expression("`+")
 
 
 def markdown(change: ProjectChange) -> str:

@@ -1,13 +1,13 @@
 """Fingerprint: by what a problem is known again in the next report, when its line moved."""
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Sequence
 
 from chargehand.errors import Problem
+from chargehand.expression import expression
 
-_POSITION = re.compile(r"(?<=\bline )\d+|(?<=\bcolumn )\d+")
+_POSITION = expression(r"(?<=\bline )\d+|(?<=\bcolumn )\d+")
 
 
 def fingerprints(problems: Sequence[Problem]) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Final
 from xml.etree import ElementTree as ET
 
 from chargehand.errors import Problem
+from chargehand.expression import expression
 from chargehand.frozen import frozen
 from chargehand.report.escape import escape
 from chargehand.report.invocation import InvocationRecord
@@ -23,8 +24,8 @@ from chargehand.result import CapturedOutput, HostResult, Status
 OUTPUT_CHARS: Final = 16 * 1024
 """Of each stream of each host; of what is longer, the beginning and the end."""
 
-_NOT_XML: Final = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_COMMAND: Final = re.compile(r"^([^\S\n]*)::|##\[", re.MULTILINE)
+_NOT_XML: Final = expression("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_COMMAND: Final = expression(r"^([^\S\n]*)::|##\[", re.MULTILINE)
 _ELEMENTS: Final = {
     Status.FAILED: "failure",
     Status.TIMED_OUT: "failure",

@@ -3,10 +3,12 @@
 import re
 from typing import Final
 
+from chargehand.expression import expression
+
 MOST_BYTES: Final = 1 << 20
 """Of all summaries of one step. Source: GitHub Docs, "Adding a job summary"."""
 
-_PUNCTUATION: Final = re.compile(r"[^\w\s]|_", re.ASCII)
+_PUNCTUATION: Final = expression(r"[^\w\s]|_", re.ASCII)
 _LEFT_OUT: Final = "[... the rest is left out ...]\n"
 
 

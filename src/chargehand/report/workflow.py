@@ -8,7 +8,9 @@ Source:
 import re
 from collections.abc import Iterable
 
-_OBEYED = re.compile(r"^([^\S\n]*)::|##\[", re.MULTILINE)
+from chargehand.expression import expression
+
+_OBEYED = expression(r"^([^\S\n]*)::|##\[", re.MULTILINE)
 
 
 def command(name: str, message: str = "", **properties: str | int | None) -> str:

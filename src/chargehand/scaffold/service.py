@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chargehand.errors import UsageError
+from chargehand.expression import expression
 
 GRACE_S = 30
 _LETTING_GO_S = 75
@@ -59,7 +60,7 @@ SystemCallFilter=@system-service
 [Install]
 WantedBy=multi-user.target
 """
-_PLAIN_WORD = re.compile(r"[\w/.,:=@+-]+", re.ASCII)
+_PLAIN_WORD = expression(r"[\w/.,:=@+-]+", re.ASCII)
 
 
 def systemd_unit(folder: Path, program: Sequence[str], user: str) -> str:

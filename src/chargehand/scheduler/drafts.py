@@ -15,7 +15,9 @@ from chargehand.launch import launch_of, provenance_here
 from chargehand.plan import NO_ACCESS
 from chargehand.project import Project
 from chargehand.provenance import Launch, Provenance
-from chargehand.recurring import Claims, Decision, Decisions, RecurringLogic, due, no_blackout
+from chargehand.recurring.decision import Claims, Decision, Decisions, due
+from chargehand.recurring.logic import RecurringLogic
+from chargehand.recurring.upcoming import no_blackout
 from chargehand.report.invocation import InvocationRecord, TargetingRecord
 from chargehand.store.logics import Draft
 

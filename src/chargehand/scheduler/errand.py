@@ -35,7 +35,9 @@ from chargehand.project import Project
 from chargehand.provenance import Provenance
 from chargehand.recording import Book
 from chargehand.recovery import Errands, check_scripts, recover, resume
-from chargehand.recurring import Decision, judge_start, no_blackout
+from chargehand.recurring.decision import Decision
+from chargehand.recurring.once import judge_start
+from chargehand.recurring.upcoming import no_blackout
 from chargehand.rerun import ALL_AGAIN, access_of, check_given, overrides_of
 from chargehand.runner import Runner
 from chargehand.runner.outcome import TOLD_TO_END

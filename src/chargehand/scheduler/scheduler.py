@@ -19,7 +19,9 @@ from chargehand.layout import PLAYBOOKS
 from chargehand.past import Unfinished
 from chargehand.project import Project
 from chargehand.reconcile import reconcile
-from chargehand.recurring import Action, RecurringLogic, next_occurrence
+from chargehand.recurring.decision import Action
+from chargehand.recurring.logic import RecurringLogic
+from chargehand.recurring.upcoming import next_occurrence
 from chargehand.scheduler import wording
 from chargehand.scheduler.drafts import Drafts
 from chargehand.scheduler.errand import Errand

@@ -8,7 +8,8 @@ from chargehand.errors import ChargehandError, InvalidError
 from chargehand.execution import Execution
 from chargehand.hostset import fold
 from chargehand.reconcile import Reconciliation
-from chargehand.recurring import Action, RecurringLogic
+from chargehand.recurring.decision import Action
+from chargehand.recurring.logic import RecurringLogic
 from chargehand.result import Status
 from chargehand.store import Stored
 from chargehand.store.logics import Decided

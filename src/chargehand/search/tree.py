@@ -5,10 +5,11 @@ import re
 from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
+from chargehand.expression import expression
 from chargehand.frozen import frozen
 from chargehand.search.lexer import KEYWORDS
 
-_BARE = re.compile(r"[\w.:/%*][\w.:/%*-]*")
+_BARE = expression(r"[\w.:/%*][\w.:/%*-]*")
 
 
 @frozen(kw_only=False)

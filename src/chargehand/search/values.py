@@ -5,9 +5,10 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 
+from chargehand.expression import expression
 from chargehand.secret import Secret
 
-_NUMBER = re.compile(r"[+-]?(?:\d{1,400}(?:\.\d{0,400})?|\.\d{1,400})", re.ASCII)
+_NUMBER = expression(r"[+-]?(?:\d{1,400}(?:\.\d{0,400})?|\.\d{1,400})", re.ASCII)
 _BOOLEANS = {
     "true": True,
     "yes": True,

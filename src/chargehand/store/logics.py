@@ -12,7 +12,8 @@ from chargehand.past.columns import told
 from chargehand.past.logics import KnownLogics, logic_of
 from chargehand.past.lookup import listed
 from chargehand.provenance import Launch
-from chargehand.recurring import Claims, Decision, Decisions, RecurringLogic, floor, is_due
+from chargehand.recurring.decision import Claims, Decision, Decisions, floor, is_due
+from chargehand.recurring.logic import RecurringLogic
 from chargehand.report.invocation import InvocationRecord
 from chargehand.result import Status
 from chargehand.store.engine import Connection, Database

@@ -6,7 +6,6 @@ Only for SQLite, where nobody else writes meanwhile. One statement is for many s
 without Python's lock, and to have that back after every row would be a wait for the thread that serves hosts.
 """
 
-import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from functools import cache
 from itertools import chain
 from typing import Final
 
+from chargehand.expression import expression
 from chargehand.past.columns import kept, microseconds_of
 from chargehand.past.rows import STREAMS
 from chargehand.result import HostResult, Status
@@ -59,7 +59,7 @@ _AT_ONCE: Final = 64
 _IN_ORDER: Final = (_INTENT, _STARTED, _ENDED, _NEVER_BEGAN, _SETTLED)
 """In the order in which a share meets them."""
 
-_NAME: Final = re.compile(r":(\w+)")
+_NAME: Final = expression(r":(\w+)")
 _STAGES: Final = {Intent: 1, Started: 2, Outcome: 3, Settled: 4}
 
 

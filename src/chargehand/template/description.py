@@ -1,12 +1,12 @@
 """How a job invocation is described: the description format with its placeholders filled."""
 
-import re
 from collections.abc import Mapping, Sequence
 
+from chargehand.expression import expression
 from chargehand.secret import MASKED
 from chargehand.template.job_template import JobTemplate, TemplateInput
 
-_PLACEHOLDER = re.compile(r"%\{([^}]+)\}")
+_PLACEHOLDER = expression(r"%\{([^}]+)\}")
 _ABSENT = "''"
 _MAX_LENGTH = 255
 

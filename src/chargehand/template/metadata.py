@@ -5,6 +5,7 @@ from pathlib import PurePath
 
 from chargehand.document import Document, parse
 from chargehand.errors import Place, Problem, TemplateError
+from chargehand.expression import expression
 from chargehand.template.fields import RULE, Fields, Path
 from chargehand.template.job_template import (
     EffectiveUser,
@@ -16,10 +17,10 @@ from chargehand.template.job_template import (
 )
 
 # A `#!` line may come first, so that editors know the language.
-_METADATA = re.compile(r"\A(?P<first>#![^\n]*\n)?\s*\{#[-+]?(?P<yaml>.*?)[-+]?#\}(?:\r?\n)?", re.DOTALL)
-_KEY = re.compile(r"\s*[a-z_]+:(\s|$)")
-_USER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+\\-]*\$?")
-_BRACES = re.compile(r"[{}]")
+_METADATA = expression(r"\A(?P<first>#![^\n]*\n)?\s*\{#[-+]?(?P<yaml>.*?)[-+]?#\}(?:\r?\n)?", re.DOTALL)
+_KEY = expression(r"\s*[a-z_]+:(\s|$)")
+_USER_NAME = expression(r"[A-Za-z0-9_][A-Za-z0-9_.@+\\-]*\$?")
+_BRACES = expression(r"[{}]")
 
 _TEMPLATE_KEYS = (
     "name",

@@ -1,17 +1,17 @@
 """Input values of a job, held against the inputs of its template."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
 from chargehand.errors import InvalidError, Place, Problem, did_you_mean
+from chargehand.expression import expression
 from chargehand.template.fields import RULE
 from chargehand.template.job_template import TemplateInput
 
 Value = TypeVar("Value")
 
-_ID = re.compile(r"[0-9]+")
+_ID = expression(r"[0-9]+")
 
 
 def check_values(

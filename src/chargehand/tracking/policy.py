@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from chargehand.errors import PolicyError
-from chargehand.git import GitError, Mirror, Signature, open_keys
+from chargehand.git.command import GitError
+from chargehand.git.mirror import Mirror
+from chargehand.git.signature import Signature, open_keys
 from chargehand.push import Push
 from chargehand.remote import Remote, SignerRule
 

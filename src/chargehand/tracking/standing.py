@@ -1,10 +1,11 @@
 """Standing: whether what is in force is the newest, and how its jobs do; asks nobody."""
 
 from chargehand.errors import InvalidError, UsageError
-from chargehand.git import GitError, Mirror
+from chargehand.git.command import GitError
+from chargehand.git.mirror import Mirror
 from chargehand.job import Job
 from chargehand.project import Project
-from chargehand.recurring import RecurringLogic
+from chargehand.recurring.logic import RecurringLogic
 from chargehand.remote import Remote
 from chargehand.report.history import status_words
 from chargehand.report.standing import Health, JobStanding, Standing, Sync, worst

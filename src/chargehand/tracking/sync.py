@@ -24,7 +24,9 @@ from chargehand.errors import (
 )
 from chargehand.failpoint import reach
 from chargehand.frozen import frozen
-from chargehand.git import Credential, GitError, Mirror
+from chargehand.git.command import GitError
+from chargehand.git.credential import Credential
+from chargehand.git.mirror import Mirror
 from chargehand.identity import find_clashes
 from chargehand.layout import PLAYBOOKS
 from chargehand.past.folder import locked, prepare_folder

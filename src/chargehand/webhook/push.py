@@ -1,15 +1,15 @@
 """Pushes: which branches of which repository a body says were pushed, and to which commits."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import parse_qs
 
+from chargehand.expression import expression
 from chargehand.frozen import frozen
 
 MOST_NAME: Final = 255
-_COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_COMMIT: Final = expression(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _HEADS: Final = "refs/heads/"
 
 

@@ -9,16 +9,16 @@ import base64
 import binascii
 import hashlib
 import hmac
-import re
 from collections.abc import Sequence
 from typing import Final
 
+from chargehand.expression import expression
 from chargehand.secret import Secret
 from chargehand.webhook.sender import ID, TIMESTAMP, Headers, Sender
 
 PREFIX: Final = "whsec_"
 """Begins a secret of Standard Webhooks; the rest is the key in base64."""
-_SECONDS: Final = re.compile(rb"[0-9]{1,12}")
+_SECONDS: Final = expression(rb"[0-9]{1,12}")
 
 
 def is_signed(sender: Sender, headers: Headers, body: bytes, secrets: Sequence[Secret]) -> bool:

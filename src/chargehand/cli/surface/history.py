@@ -6,8 +6,9 @@ import click
 
 from chargehand.cli import options
 from chargehand.cli.command import Command
+from chargehand.expression import expression
 
-_FROM_THE_NEWEST = re.compile(r"-[1-9]\d{0,8}", re.ASCII)
+_FROM_THE_NEWEST = expression(r"-[1-9]\d{0,8}", re.ASCII)
 
 
 _OF_RESUME = frozenset(("ask_pass", "ask_become_pass", "private_key", "output", "verbose"))
