@@ -1,15 +1,11 @@
-"""What libraries are spared while they load, and that it is there for whoever wants it."""
+"""What Fabric, paramiko and PyYAML are spared while they load, and that it is there for whoever wants it."""
 
 import subprocess
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-
-from chargehand.standin import spared
 
 SPARED = ("asyncio", "email", "importlib.metadata", "invoke.vendor.yaml", "unittest.mock", "zipfile")
 
@@ -99,29 +95,3 @@ def test_yaml_loads_with_the_expression_that_takes_longest_not_compiled() -> Non
         "print(copy.copy(expression).search('a\\0').start())",
     )
     assert said(*lines) == ["False True", "1"]
-
-
-def test_the_command_line_hears_what_system_this_is_without_a_module_of_platforms() -> None:
-    lines = (
-        "import os; os._exit = lambda code: print(code)",
-        "import chargehand.cli; chargehand.cli.main(['--version'])",
-        "import uuid; print('platform' in sys.modules, uuid._LINUX, len(str(uuid.uuid4())))",
-        "import platform; print(uuid.platform.system() == platform.system())",
-        "print(uuid.platform.machine is platform.machine)",
-    )
-    assert said(*lines)[1:] == ["0", f"False {sys.platform == 'linux'} 36", "True", "True"]
-
-
-def test_a_stand_in_is_gone_after_its_block_however_that_ends() -> None:
-    assert "this" not in sys.modules
-    with spared({"this": {"known": 1}}):
-        assert import_module("this").known == 1
-    with pytest.raises(ImportError), spared({"this": {}}):
-        raise ImportError
-    assert "this" not in sys.modules
-
-
-def test_a_stand_in_gives_way_to_the_module_that_it_is_asked_for() -> None:
-    with spared({"colorsys": {}}):
-        assert import_module("colorsys").rgb_to_hsv(0, 0, 0) == (0.0, 0.0, 0)
-        assert type(sys.modules["colorsys"]) is ModuleType
