@@ -6,7 +6,7 @@ From the wire up: `line` and `wire` (bytes) and `dial` (how they get a socket), 
 `kinds` (which one), `hostkey`, `trust`, `identity` and `login` (who is who), `config` (ssh_config) and
 `route` (what it comes to), `gate` and `bastion` (what hosts share), `link` (one connection) and `idle` (those
 that are kept), `failure` (every way it goes wrong, in one place), `command` (a channel on which one runs) and
-`channel` (one as a start sees it), `session`, `provider`; `ahead` of all, what Invoke and paramiko are spared.
+`channel` (one as a start sees it), `session`, `provider`; `ahead` of all, what both libraries are spared.
 """
 
 from chargehand.ssh import ahead
