@@ -104,6 +104,8 @@ class WorkerSession:
 
     def run(self, script: RenderedScript, watcher: Watcher, stop: Stop) -> Ending:
         """Run a script at most once, to its end."""
+        if stop.reason:  # told after the order to run it may come too late
+            raise NotStarted(stop.reason, "stopped before the script was sent")
         if self._worker.gone:
             raise NotStarted(LOST, f"{self._settings.address}: its worker process ended before")
         known = script is self._script
