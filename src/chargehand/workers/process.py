@@ -104,9 +104,15 @@ class WorkerProcess:
 
     def _listen(self) -> None:
         """Pass on what the worker says, until it is gone."""
-        while messages := self.line.receive():
-            for message in messages:
-                self._hear(message)
+        try:
+            while messages := self.line.receive():
+                for message in messages:
+                    self._hear(message)
+        finally:  # whatever we do wrong, nobody waits for ever
+            self._bury()
+
+    def _bury(self) -> None:
+        """Tell everybody who waits that the worker is gone."""
         with self._lock:
             self.gone = True
             left = list(self._sessions.values())
@@ -118,15 +124,14 @@ class WorkerProcess:
         self._fetched.set()
 
     def _hear(self, message: Message) -> None:
-        match message:
-            case Logged():
-                _log(message)
-            case Left():
-                self.gone = True
-                self._left.set()
-            case _:
-                if hear := self._sessions.get(message.number):  # type: ignore[union-attr]  # a worker says nothing else
-                    hear(message)  # type: ignore[arg-type]
+        if isinstance(message, News):
+            if hear := self._sessions.get(message.number):
+                hear(message)
+        elif isinstance(message, Logged):
+            _log(message)
+        elif isinstance(message, Left):
+            self.gone = True
+            self._left.set()
 
     def _obituary(self) -> str:
         """Fetch the process, which let go of its socket; how it ended."""

@@ -37,6 +37,7 @@ from chargehand.workers.message import (
     Left,
     Logged,
     Message,
+    News,
     NotBegun,
     Open,
     Opened,
@@ -186,11 +187,10 @@ class _Host:
             return
         with closing(session):
             while not isinstance(order := self._next(), Close):
-                if isinstance(order, Run):
-                    self._run(session, order.script or self._order.script)
-                else:
-                    session.settle()
-                    self._tell(Settled(self._number))
+                try:
+                    self._tell(self._obey(order, session))
+                except BaseException as error:  # noqa: BLE001 - raised where the host is waited for
+                    self._tell(_failed(self._number, error))
 
     def started(self) -> None:
         """See `chargehand.provider.Watcher`."""
@@ -218,23 +218,23 @@ class _Host:
             session = self._provider.open(order.settings, self._opening, order.script)
         except Unreachable as trouble:
             self._tell(Refused(self._number, trouble.code, trouble.reason, trouble.again))
-        except BaseException as error:  # noqa: BLE001 - raised where the host is waited for
+        except BaseException as error:  # noqa: BLE001 - as above
             self._tell(_failed(self._number, error))
         else:
             self._tell(Opened(self._number))
             return session
         return None
 
-    def _run(self, session: Session, script: RenderedScript | None) -> None:
+    def _obey(self, order: Order, session: Session) -> News:
+        if not isinstance(order, Run):
+            session.settle()
+            return Settled(self._number)
+        script = order.script or self._order.script
+        assert script is not None  # noqa: S101 - whoever sends none has sent it before
         try:
-            assert script is not None  # noqa: S101 - whoever sends none has sent it before
-            ending = session.run(script, self, self._running)
+            return Ended(self._number, session.run(script, self, self._running))
         except NotStarted as trouble:
-            self._tell(NotBegun(self._number, trouble.code, trouble.reason, trouble.noise))
-        except BaseException as error:  # noqa: BLE001 - as above
-            self._tell(_failed(self._number, error))
-        else:
-            self._tell(Ended(self._number, ending))
+            return NotBegun(self._number, trouble.code, trouble.reason, trouble.noise)
 
     def _next(self) -> Order:
         while not self._orders:
