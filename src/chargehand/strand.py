@@ -31,7 +31,6 @@ HUBS: Final = hasattr(select, "epoll") and hasattr(os, "eventfd")
 """Whether this system can run hubs; where it cannot, threads do the same work."""
 
 _NEWS: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET if HUBS else 0
-_ROOM: Final = select.EPOLLOUT if HUBS else 0
 _STALE_TIMERS: Final = 1024
 _RESTING: Final = 64
 """Strands without work that are kept, at most: to make one takes as long as to wake ten."""
@@ -190,14 +189,8 @@ class Hub:
                     os.eventfd_write(self._bell, 1)
 
     def watch(self, descriptor: int, changed: Callable[[int], None], *, room: bool = True) -> None:
-        """Call `changed` with epoll's events whenever a descriptor becomes ready for something.
-
-        Args:
-            descriptor: Open, and watched by nobody here.
-            changed: Must not wait.
-            room: Whether being ready for writing counts.
-        """
-        self._poller.register(descriptor, _NEWS | _ROOM if room else _NEWS)
+        """Call `changed` with epoll's events whenever there is news of a descriptor, or (`room`) room."""
+        self._poller.register(descriptor, _NEWS | select.EPOLLOUT if room else _NEWS)
         self._watched[descriptor] = changed
 
     def forget(self, descriptor: int) -> None:

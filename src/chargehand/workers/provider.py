@@ -16,8 +16,8 @@ from chargehand.workers.session import WorkerSession
 
 CROWD: Final = 16
 """Hosts at once that each worker has before there is another one."""
-MOST: Final = 6
-"""Workers, however many cores there are: more of them than one process can keep busy only take memory."""
+MOST: Final = 4
+"""Workers, however many cores there are: what is left to this process is a quarter of the work."""
 LEAVING_S: Final = 5.0
 
 
