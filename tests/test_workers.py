@@ -176,6 +176,18 @@ def test_a_result_that_was_told_stays_when_the_worker_dies(provider: WorkersProv
         session.settle()
 
 
+def test_a_worker_that_answers_no_more_is_ended(
+    provider: WorkersProvider, fleet: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SILENT_S", "ANSWER_S"):
+        monkeypatch.setattr(f"chargehand.workers.process.{name}", 2.0)
+    heard = Heard(at_start=lambda: os.kill(provider.pids[0], signal.SIGSTOP))
+    ending, _ = run(provider, fleet.settings(), "exec sleep 1000", heard)
+    assert ending.code == "worker-lost"
+    assert ending.lost.endswith("did not answer for 2 s")
+    assert run(provider, fleet.settings(), "sleep 5; exit 3")[0].exit_status == 3, "silence alone ends nobody"
+
+
 def test_a_worker_that_is_stopped_can_be_left(fleet: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chargehand.workers.provider.LEAVING_S", 0.2)
     with closing(WorkersProvider(most=1)) as provider:

@@ -66,15 +66,20 @@ class Line:
                 self._large_bytes += size_bytes
         self.send(message)
 
-    def receive(self) -> list[Message]:
-        """Wait for what the other end says; nothing when it is gone. Called by one strand of the hub."""
+    def receive(self, patience_s: float | None = None) -> list[Message]:
+        """Wait for what the other end says; nothing when it is gone. Called by one strand of the hub.
+
+        Raises:
+            TimeoutError: It said nothing for so long.
+        """
         while True:
             self._stir.clear()  # before the look: what comes after it ends the wait
             if self._asked:
                 self._asked = False
                 self._flush()
             if self._drained:
-                self._stir.wait()
+                if not self._stir.wait(patience_s):
+                    raise TimeoutError
                 continue
             try:
                 chunk = self._socket.recv(_PIECE)

@@ -44,6 +44,10 @@ class Keep(NamedTuple):
     most: int
 
 
+class Ping(NamedTuple):
+    """Say that you are there."""
+
+
 class Leave(NamedTuple):
     """Let go of everything, save what was learned, and end."""
 
@@ -183,13 +187,17 @@ class Logged(NamedTuple):
     trace: str | None
 
 
+class Pong(NamedTuple):
+    """The answer to `Ping`."""
+
+
 class Left(NamedTuple):
     """The last message of a worker: what it learned is saved."""
 
 
 _KINDS: Final[tuple[type[Any], ...]] = (
-    Setup, Keep, Leave, Open, Run, Press, Credit, Settle, Close,
-    Opened, Elsewhere, Refused, Started, Output, Ended, NotBegun, Settled, Failed, Logged, Left,
+    Setup, Keep, Ping, Leave, Open, Run, Press, Credit, Settle, Close,
+    Opened, Elsewhere, Refused, Started, Output, Ended, NotBegun, Settled, Failed, Logged, Pong, Left,
 )  # fmt: skip
 _NUMBERS: Final = {kind: number for number, kind in enumerate(_KINDS)}
 
@@ -197,7 +205,7 @@ Order = Run | Press | Credit | Settle | Close
 """What is told of a session that is there, or being opened."""
 News = Opened | Elsewhere | Refused | Started | Output | Ended | NotBegun | Settled | Failed
 """What is heard of a session."""
-Message = Setup | Keep | Leave | Open | Order | News | Logged | Left
+Message = Setup | Keep | Ping | Leave | Open | Order | News | Logged | Pong | Left
 
 _LENGTH: Final = struct.Struct("!Q")
 

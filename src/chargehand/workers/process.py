@@ -14,12 +14,16 @@ from typing import Final, NamedTuple
 from chargehand.strand import Signal, elsewhere
 from chargehand.workers.home import Home
 from chargehand.workers.line import Line
-from chargehand.workers.message import Keep, Leave, Left, Logged, Message, News, Setup
+from chargehand.workers.message import Keep, Leave, Left, Logged, Message, News, Ping, Setup
 
 # What the interpreter may need to start at all; the rest of the environment goes over the socket, since
 # anybody on this machine who is us may read what a process is started with.
 _ENVIRONMENT: Final = ("LD_LIBRARY_PATH", "PATH", "LANG")
 _FETCH_S: Final = 5.0
+SILENT_S: Final = 30.0
+"""A worker that says nothing for so long is asked whether it is there."""
+ANSWER_S: Final = 60.0
+"""For the answer: it has others to serve, and the machine others to run."""
 
 
 class Lost(NamedTuple):
@@ -49,6 +53,7 @@ class WorkerProcess:
 
     def __init__(self, home: Home, keeps: int) -> None:
         self.gone = False
+        self._deaf = False
         self._lock = threading.Lock()
         self._sessions: dict[int, Hear] = {}
         self._left = Signal()
@@ -105,11 +110,23 @@ class WorkerProcess:
     def _listen(self) -> None:
         """Pass on what the worker says, until it is gone."""
         try:
-            while messages := self.line.receive():
+            while messages := self._receive():
                 for message in messages:
                     self._hear(message)
         finally:  # whatever we do wrong, nobody waits for ever
             self._bury()
+
+    def _receive(self) -> list[Message]:
+        """What the worker says next; nothing when it is gone, or is ended because it does not answer."""
+        with suppress(TimeoutError):
+            return self.line.receive(SILENT_S)
+        self.line.send(Ping())
+        try:
+            return self.line.receive(ANSWER_S)
+        except TimeoutError:
+            self._deaf = True
+            self._process.kill()
+            return []
 
     def _bury(self) -> None:
         """Tell everybody who waits that the worker is gone."""
@@ -140,6 +157,8 @@ class WorkerProcess:
         if self._process.poll() is None:
             self._process.kill()
         status = self._process.wait()
+        if self._deaf:
+            return f"the worker process that served it did not answer for {ANSWER_S:g} s"
         if status < 0:
             name = {-number: number.name for number in signal.Signals}.get(status, str(-status))
             return f"the worker process that served it was killed by {name}"

@@ -28,6 +28,8 @@ from chargehand.workers.message import (
     Message,
     Open,
     Order,
+    Ping,
+    Pong,
     Setup,
 )
 from chargehand.workers.served import Served
@@ -72,6 +74,8 @@ class Worker:
                 self._begin_with(message)
             case Keep():
                 self._keep(message.most)
+            case Ping():
+                self._line.send(Pong())
             case Leave():
                 self._provider.close()
                 self._line.send(Left())
