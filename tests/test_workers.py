@@ -54,15 +54,20 @@ def provider() -> Iterator[WorkersProvider]:
     provider.close()
 
 
+def pids_of(provider: WorkersProvider) -> list[int]:
+    """The processes of the workers that there are."""
+    return [worker._process.pid for worker in provider._workers if not worker.gone]
+
+
 def worker_of(session: WorkerSession) -> int:
-    return session._worker.pid
+    return session._worker._process.pid
 
 
 def kill(provider: WorkersProvider) -> None:
     """Kill all workers, and wait until that is known."""
-    for pid in provider.pids:
+    for pid in pids_of(provider):
         os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not provider.pids, what="the workers are known to be gone")
+    wait_until(lambda: not pids_of(provider), what="the workers are known to be gone")
 
 
 def beside(work: Callable[[], object]) -> Signal:
@@ -153,7 +158,7 @@ def test_a_script_that_ran_when_the_worker_died_is_unknown_and_ends(
 
     def die() -> None:
         wait_until(lambda: heard.stdout == b"up\n", what="the script runs")
-        (pid,) = set(provider.pids) - {worker_of(quiet)}
+        (pid,) = set(pids_of(provider)) - {worker_of(quiet)}
         os.kill(pid, signal.SIGKILL)
 
     done = beside(die)
@@ -181,7 +186,7 @@ def test_a_worker_that_answers_no_more_is_ended(
 ) -> None:
     for name in ("SILENT_S", "ANSWER_S"):
         monkeypatch.setattr(f"chargehand.workers.process.{name}", 2.0)
-    heard = Heard(at_start=lambda: os.kill(provider.pids[0], signal.SIGSTOP))
+    heard = Heard(at_start=lambda: os.kill(pids_of(provider)[0], signal.SIGSTOP))
     ending, _ = run(provider, fleet.settings(), "exec sleep 1000", heard)
     assert ending.code == "worker-lost"
     assert ending.lost.endswith("did not answer for 2 s")
@@ -192,7 +197,7 @@ def test_a_worker_that_is_stopped_can_be_left(fleet: Sshd, monkeypatch: pytest.M
     monkeypatch.setattr("chargehand.workers.provider.LEAVING_S", 0.2)
     with closing(WorkersProvider(most=1)) as provider:
         run(provider, fleet.settings(), "true")
-        (pid,) = provider.pids
+        (pid,) = pids_of(provider)
         os.kill(pid, signal.SIGSTOP)
     assert not Path(f"/proc/{pid}").exists()
 
@@ -216,7 +221,7 @@ def test_never_more_scripts_at_once_than_allowed_and_as_many(fleet: Sshd, tmp_pa
 
     def look() -> None:
         wait_until(lambda: trace.exists() and trace.read_text().count("+") == 7, 30, "seven run")
-        used.update(made.pids)
+        used.update(pids_of(made))
         go.touch()
 
     looker = threading.Thread(target=look)
@@ -263,7 +268,7 @@ def test_a_flood_that_nobody_reads_is_bounded_and_keeps_nobody_waiting(fleet: Ss
         for address in ADDRESSES[1:6]:
             ending, heard = run(provider, fleet.settings(address=address), "echo quiet")
             assert (ending.exit_status, heard.stdout) == (0, b"quiet\n")
-        (pid,) = provider.pids
+        (pid,) = pids_of(provider)
         (line,) = (each for each in Path(f"/proc/{pid}/status").read_text().splitlines() if "VmHWM" in each)
         assert int(line.split()[1]) < 150_000, "kB"
         waiting = [news.chunk for news in sessions[0]._heard]
@@ -302,11 +307,11 @@ def reach_all(provider: WorkersProvider, *all_settings: ConnectionSettings) -> l
 
 def test_as_many_workers_as_hosts_want_and_no_more(fleet: Sshd) -> None:
     with closing(WorkersProvider(most=3, crowd=2)) as provider:
-        assert provider.pids == ()
+        assert pids_of(provider) == []
         run(provider, fleet.settings(), "true")
-        assert len(provider.pids) == 1
+        assert len(pids_of(provider)) == 1
         workers = reach_all(provider, *(fleet.settings(address=each) for each in ADDRESSES[1:9]))
-        assert len(provider.pids) == 3
+        assert len(pids_of(provider)) == 3
         assert sorted(workers.count(each) for each in set(workers)) == [2, 3, 3]
         assert not provider._moved, "each went to the right one at once"
 
@@ -380,7 +385,7 @@ def test_nothing_secret_is_in_what_a_worker_was_started_with(
         password=Secret("canary-password"),
     )
     assert run(provider, settings, "# canary-script\nexit 7")[0].exit_status == 7
-    (pid,) = provider.pids
+    (pid,) = pids_of(provider)
     seen = Path(f"/proc/{pid}/cmdline").read_bytes() + Path(f"/proc/{pid}/environ").read_bytes()
     assert b"chargehand.workers.worker" in seen
     assert b"canary" not in seen
@@ -436,7 +441,7 @@ def test_what_all_workers_learned_is_kept_and_no_descriptor_is(fleet: Sshd) -> N
     before = count()
     with closing(WorkersProvider(most=3, crowd=1)) as provider:
         sessions = [provider.open(fleet.settings(address=each), Stop()) for each in ADDRESSES[:6]]
-        pids = provider.pids
+        pids = pids_of(provider)
         assert len(pids) == 3
         for session in sessions:
             session.close()
@@ -452,12 +457,12 @@ def test_a_worker_ends_with_whoever_started_it_and_by_no_signal_of_others(fleet:
     provider = WorkersProvider(most=1)
     try:
         run(provider, fleet.settings(), "true")
-        (pid,) = provider.pids
+        (pid,) = pids_of(provider)
         assert os.getsid(pid) == pid, "the terminal's signals pass it by"
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             os.kill(pid, number)
         assert run(provider, fleet.settings(), "exit 10")[0].exit_status == 10
-        assert provider.pids == (pid,)
+        assert pids_of(provider) == [pid]
     finally:
         provider.close()
     assert not Path(f"/proc/{pid}").exists()

@@ -71,11 +71,6 @@ class WorkerProcess:
         home.begin(self._listen)
 
     @property
-    def pid(self) -> int:
-        """Of the process."""
-        return self._process.pid
-
-    @property
     def busy(self) -> int:
         """How many sessions it has."""
         return len(self._sessions)

@@ -59,11 +59,6 @@ class WorkersProvider:
             for worker in self._workers:
                 worker.keep(self._share)
 
-    @property
-    def pids(self) -> tuple[int, ...]:
-        """The processes of the workers that there are."""
-        return tuple(worker.pid for worker in self._workers if not worker.gone)
-
     def open(
         self, settings: ConnectionSettings, stop: Stop, script: RenderedScript | None = None
     ) -> WorkerSession:
