@@ -17,7 +17,7 @@ PACKAGE = Path(chargehand.__file__).parent
 PROGRAM = Path(sys.executable).with_name("chargehand")
 
 
-def write_project(task: Task, folder: Path, *, jobs: int = 1) -> None:
+def write_project(task: Task, folder: Path, *, jobs: int = 1, provider: str = "ssh") -> None:
     """Write settings, an inventory of the task's hosts, and a job file that runs the task `jobs` times."""
     fleet = task.fleet
     (folder / "playbooks").mkdir(parents=True, exist_ok=True)
@@ -26,6 +26,7 @@ def write_project(task: Task, folder: Path, *, jobs: int = 1) -> None:
         f"known_hosts_files = [{json.dumps(str(fleet.known_hosts))}]\n"
         'ssh_config_file = "/dev/null"\n'
         "agent = false\n"
+        f'ssh_provider = "{provider}"\n'
         f'ssh_user = "{USER}"\n'
         f"ssh_port = {fleet.port}\n"
     )
@@ -64,6 +65,13 @@ def start_unrecorded(task: Task, folder: Path, python: Path) -> Start:
     """The same without a store."""
     start = start_ours(task, folder, python)
     return Start(words=start.words, folder=start.folder, environ={**start.environ, "CHARGEHAND_STORE": "off"})
+
+
+def start_processes(task: Task, folder: Path, python: Path) -> Start:
+    """The same with worker processes, as many as cores but one."""
+    start = start_ours(task, folder, python)
+    write_project(task, task.fleet.folder / "project", provider="ssh-processes")
+    return start
 
 
 def start_series(jobs: int) -> Callable[[Task, Path, Path], Start]:
@@ -113,6 +121,9 @@ def count_good(task: Task, stdout: str) -> int:
 OURS = Peer(name="chargehand", library="chargehand", start=start_ours, count_good=count_good)
 UNRECORDED = Peer(
     name="chargehand, store off", library="chargehand", start=start_unrecorded, count_good=count_good
+)
+PROCESSES = Peer(
+    name="chargehand, ssh-processes", library="chargehand", start=start_processes, count_good=count_good
 )
 PROVIDER = Peer(name="chargehand's provider", library="chargehand", start=start_program("chargehand"))
 """What a host costs without the command around it; visits one host at a time, whatever the level."""

@@ -13,6 +13,7 @@ import laws  # noqa: F401 - how often laws are tried
 import migrated
 import workers
 from chargehand.ssh import SshProvider, StockSshProvider
+from chargehand.workers import WorkersProvider
 from databases import _server, database_url, postgres, state, store  # noqa: F401 - fixtures
 from npm import NODE
 from sshd import PROGRAM, ROOT, Sshd
@@ -101,7 +102,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         finally:  # what hosts shared was made by strands of this hub
             for value in pyfuncitem.funcargs.values():
                 provider = getattr(value, "provider", value)
-                if isinstance(provider, SshProvider):
+                if isinstance(provider, SshProvider | WorkersProvider):
                     provider.close()
 
     in_strand(test)

@@ -62,6 +62,8 @@ WAYS = {
     "ssh": ("ssh", "strand"),
     "ssh, a thread a host": ("ssh", "thread"),
     "ssh, stock paramiko": ("ssh-stock", "thread"),
+    "ssh, worker processes": ("ssh-processes", "strand"),
+    "ssh, worker processes, a thread a host": ("ssh-processes", "thread"),
 }
 
 

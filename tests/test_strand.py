@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from contextlib import closing
+from functools import partial
 
 import pytest
 from greenlet import getcurrent
@@ -282,3 +283,21 @@ def test_a_program_is_waited_for_elsewhere() -> None:
     done: list[int] = []
     in_strand(lambda: done.append(elsewhere(lambda: subprocess.run(["true"], check=False).returncode)))
     assert done == [0]
+
+
+def test_who_asks_for_news_alone_is_not_told_of_room() -> None:
+    told: list[int] = []
+
+    def work(hub: Hub, room: bool) -> None:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.setblocking(False)
+            hub.watch(ours.fileno(), told.append, room=room)
+            Signal().wait(0.05)
+            hub.forget(ours.fileno())
+
+    for room in (False, True):
+        with closing(Hub()) as hub:
+            hub.spawn(partial(work, hub, room))
+            hub.run()
+        assert bool(told) == room

@@ -1,6 +1,6 @@
 """Everybody we are measured against, by name."""
 
-from benchmarks.ours import UNRECORDED
+from benchmarks.ours import PROCESSES, UNRECORDED
 from benchmarks.peer import Peer, start_program
 from benchmarks.peers.ansible import ANSIBLE
 from benchmarks.peers.openssh import CLUSH, PSSH, XARGS
@@ -31,4 +31,13 @@ LIBRARIES = {
     "paramiko": PARAMIKO,
     "fabric": FABRIC,
 }
-PEERS = {"unrecorded": UNRECORDED, **LIBRARIES, **XARGS, **CLUSH, **PSSH, **ANSIBLE, "pyinfra": PYINFRA}
+PEERS = {
+    "unrecorded": UNRECORDED,
+    "processes": PROCESSES,
+    **LIBRARIES,
+    **XARGS,
+    **CLUSH,
+    **PSSH,
+    **ANSIBLE,
+    "pyinfra": PYINFRA,
+}

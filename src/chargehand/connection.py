@@ -27,6 +27,12 @@ class JumpHost:
     user: str | None = None
 
 
+def title(address: str, port: int | None) -> str:
+    """An address for people, with its port where that is not SSH's own."""
+    shown = f"[{address}]" if ":" in address else address
+    return shown if port in (None, 22) else f"{shown}:{port}"
+
+
 @frozen
 class Become:
     """How the effective user is taken on.

@@ -167,6 +167,7 @@ OURS: Final = {
     "ssh": "chargehand.ssh:SshProvider",
     "ssh-threads": "chargehand.ssh:ThreadedSshProvider",
     "ssh-stock": "chargehand.ssh:StockSshProvider",
+    "ssh-processes": "chargehand.workers:processes_provider",
     "local": "chargehand.local:LocalProvider",
 }
 """What our own entry points say, so that not every installed package is asked; a test holds that."""

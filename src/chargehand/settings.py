@@ -67,7 +67,8 @@ class Settings:
         vault_password_files: Files whose first line is an Ansible vault password.
         concurrency_level: Hosts at once when neither the job nor the command line says.
         parallel_invocations: Job invocations that one `serve` or `tick` carries out at once.
-        ssh_provider: How ``ssh`` hosts are reached: ``ssh``, ``ssh-threads`` or ``ssh-stock``.
+        ssh_provider: How ``ssh`` hosts are reached: ``ssh``, ``ssh-processes``, ``ssh-threads`` or
+            ``ssh-stock``.
         ssh_user: None means what ssh_config says, else the login name of this process.
         ssh_port: None means what ssh_config says, else 22.
         password: A secret reference; see `chargehand.reference`.
@@ -218,7 +219,7 @@ _KINDS: Mapping[str, _Kind] = {
     "vault_password_files": _TEXTS,
     "concurrency_level": _COUNT,
     "parallel_invocations": _COUNT,
-    "ssh_provider": _one_of("ssh", "ssh-threads", "ssh-stock"),
+    "ssh_provider": _one_of("ssh", "ssh-processes", "ssh-threads", "ssh-stock"),
     "ssh_user": _TEXT,
     "ssh_port": _PORT,
     "password": _REFERENCE,

@@ -30,7 +30,7 @@ T = TypeVar("T")
 HUBS: Final = hasattr(select, "epoll") and hasattr(os, "eventfd")
 """Whether this system can run hubs; where it cannot, threads do the same work."""
 
-_EDGES: Final = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET if HUBS else 0
+_NEWS: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET if HUBS else 0
 _STALE_TIMERS: Final = 1024
 _RESTING: Final = 64
 """Strands without work that are kept, at most: to make one takes as long as to wake ten."""
@@ -188,9 +188,9 @@ class Hub:
                 if not self._ended:  # else the number may be that of another descriptor by now
                     os.eventfd_write(self._bell, 1)
 
-    def watch(self, descriptor: int, changed: Callable[[int], None]) -> None:
-        """Call `changed` with epoll's events whenever a descriptor becomes ready for something."""
-        self._poller.register(descriptor, _EDGES)
+    def watch(self, descriptor: int, changed: Callable[[int], None], *, room: bool = True) -> None:
+        """Call `changed` with epoll's events whenever there is news of a descriptor, or (`room`) room."""
+        self._poller.register(descriptor, _NEWS | select.EPOLLOUT if room else _NEWS)
         self._watched[descriptor] = changed
 
     def forget(self, descriptor: int) -> None:

@@ -38,7 +38,7 @@ def fleet(repository: Repository, server: Sshd) -> Repository:
     return repository
 
 
-@pytest.mark.parametrize("provider", ["ssh", "ssh-threads"])
+@pytest.mark.parametrize("provider", ["ssh", "ssh-processes", "ssh-threads"])
 def test_five_jobs_on_the_same_hosts_log_in_once(fleet: Repository, server: Sshd, provider: str) -> None:
     fleet.settings(known_hosts_files=[str(server.known_hosts)], ssh_provider=provider)
     answer = fleet.run(fleet.jobs([job(f"echo {number}", name=f"job {number}") for number in range(5)]))

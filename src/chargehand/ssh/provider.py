@@ -107,6 +107,19 @@ class SshProvider:
             return SshSession(link, settings, self._idle, again=reach)
         return SshSession(reach(script), settings, self._idle)
 
+    def place(self, settings: ConnectionSettings) -> str:
+        """What is equal for hosts that share a gate or a jump host: the first one dialled on the way there.
+
+        Raises:
+            Unreachable: ssh_config cannot be asked.
+        """
+        try:
+            route = find(settings, self._config)
+            first = hop_settings(settings, route.jump[:1]) if route.jump else None
+            return find(first, self._config).title if first else route.title
+        except (OSError, RuntimeError) as error:
+            raise ours(error, settings.address) from error
+
     def close(self) -> None:
         """Let go of what sessions share."""
         self._idle.close()

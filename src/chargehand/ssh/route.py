@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from chargehand.connection import ConnectionSettings, HostKeyPolicy, JumpHost
+from chargehand.connection import ConnectionSettings, HostKeyPolicy, JumpHost, title
 from chargehand.frozen import frozen
 from chargehand.provider import Unreachable
 from chargehand.ssh.config import Question, SshConfig
@@ -61,8 +61,7 @@ class Route:
     @property
     def title(self) -> str:
         """The host, for people."""
-        shown = f"[{self.address}]" if ":" in self.address else self.address
-        return shown if self.port == 22 else f"{shown}:{self.port}"
+        return title(self.address, self.port)
 
 
 def find(settings: ConnectionSettings, config: SshConfig) -> Route:
