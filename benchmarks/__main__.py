@@ -9,6 +9,7 @@ NAMES = {
     "held": "1,000 connections that wait",
     "latency": "hosts that are 50 ms away",
     "slots": "how soon a freed slot is used again",
+    "wrapper": "what the start of a script takes of the host itself",
     "flood": "1 GB of output",
     "series": "several jobs in a row on the same hosts",
     "scale": "10,000 hosts beside 1,000",

@@ -15,6 +15,7 @@ from benchmarks.peer import Peer, Start
 from benchmarks.peers.catalogue import ASYNCSSH
 from benchmarks.record import Record, Table
 from benchmarks.servers import answering_server, cheap_server, free_port
+from benchmarks.wrapper import command, start
 
 from sshd import wait_until
 
@@ -117,3 +118,8 @@ def test_the_stdin_of_a_command_on_the_cheap_server_ends_when_its_client_dies(
         assert not ended.exists()
         client.kill()
         wait_until(ended.exists)
+
+
+def test_a_start_on_a_host_is_carried_through_and_measured() -> None:
+    assert start().wall_s > 0, "it says so itself when the host does not say that the script ended"
+    assert command().wall_s > 0

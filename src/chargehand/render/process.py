@@ -4,16 +4,14 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from typing import Any
 
+from chargehand.interpreter import start
 from chargehand.render import frame
 from chargehand.render.limits import RenderLimits
 
-# What the interpreter may need to start at all; nothing else of the environment reaches the worker.
-_ENVIRONMENT = ("LD_LIBRARY_PATH", "PATH", "LANG")
 _READ_BYTES = 64 * 1024
 
 
@@ -30,17 +28,12 @@ class WorkerProcess:
         self._unread = memoryview(b"")
         self._link, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
-                [
-                    sys.executable,
-                    *("-I", "-B", "-X", "utf8", "-m", "chargehand.render.worker"),
-                    str(limits.memory_bytes),
-                    str(limits.cpu_s),
-                ],
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
-                start_new_session=True,  # an interrupt from the keyboard is for us, not for it
+            self._process = start(
+                "chargehand.render.worker",
+                str(limits.memory_bytes),
+                str(limits.cpu_s),
+                channel=theirs,
+                options=("-B",),
             )
 
     def send(self, request: bytes, timeout_s: float) -> None:

@@ -5,20 +5,17 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NamedTuple
 
+from chargehand.interpreter import start
 from chargehand.strand import Signal, elsewhere
 from chargehand.workers.home import Home
 from chargehand.workers.line import Line
 from chargehand.workers.message import Keep, Leave, Left, Logged, Message, News, Ping, Setup
 
-# What the interpreter may need to start at all; the rest of the environment goes over the socket, since
-# anybody on this machine who is us may read what a process is started with.
-_ENVIRONMENT: Final = ("LD_LIBRARY_PATH", "PATH", "LANG")
 _FETCH_S: Final = 5.0
 SILENT_S: Final = 30.0
 """A worker that says nothing for so long is asked whether it is there."""
@@ -61,7 +58,7 @@ class WorkerProcess:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                self._process = _start(theirs)
+                self._process = start("chargehand.workers.worker", channel=theirs)
             except OSError:
                 ours.close()
                 raise
@@ -158,16 +155,6 @@ class WorkerProcess:
             name = {-number: number.name for number in signal.Signals}.get(status, str(-status))
             return f"the worker process that served it was killed by {name}"
         return f"the worker process that served it ended with status {status}"
-
-
-def _start(theirs: socket.socket) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-I", "-X", "utf8", "-m", "chargehand.workers.worker"],
-        stdin=theirs.fileno(),
-        stdout=subprocess.DEVNULL,
-        env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
-        start_new_session=True,  # an interrupt from the keyboard is for us, not for it
-    )
 
 
 def _log(told: Logged) -> None:
