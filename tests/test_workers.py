@@ -33,6 +33,7 @@ from sshd import Sshd, wait_until
 pytestmark = [
     pytest.mark.sshd,
     pytest.mark.usefixtures("runs_in"),
+    pytest.mark.parametrize("runs_in", ["thread", "strand"]),
     pytest.mark.skipif(not HUBS, reason="this system has no hubs"),
 ]
 
