@@ -17,7 +17,7 @@ from chargehand.workers.session import WorkerSession
 CROWD: Final = 16
 """Hosts at once that each worker has before there is another one."""
 MOST: Final = 4
-"""Workers, however many cores there are: what is left to this process is a quarter of the work."""
+"""Workers, however many cores there are: what is left to this process is a third of the work."""
 LEAVING_S: Final = 5.0
 
 
