@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Final, NamedTuple
 
 from chargehand.interpreter import start
-from chargehand.strand import Signal, elsewhere
+from chargehand.strand import NoThreadError, Signal, elsewhere
 from chargehand.workers.home import Home
 from chargehand.workers.line import Line
 from chargehand.workers.message import Keep, Leave, Left, Logged, Message, News, Ping, Setup
@@ -146,7 +146,7 @@ class WorkerProcess:
         """How the process ended, whatever the system allows."""
         try:
             return elsewhere(self._obituary)
-        except RuntimeError:  # no more threads; a process that is killed need not be waited for elsewhere
+        except NoThreadError:  # a process that is killed need not be waited for elsewhere
             self._process.kill()
             self._process.wait()
             return "the worker process that served it is gone"
