@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,9 @@ from chargehand.ssh.identity import KeyRing, Locked
 from chargehand.ssh.packets import Packets, PlainPackets, _Seal
 from chargehand.ssh.route import find
 from chargehand.ssh.transport import SshTransport
+from chargehand.strand import begin
 from heard import run
-from sshd import Account, Sshd, make_key
+from sshd import Account, Sshd, make_key, wait_until
 
 pytestmark = [pytest.mark.sshd, pytest.mark.usefixtures("runs_in")]
 
@@ -486,6 +488,42 @@ def test_the_agent_signs_for_many_hosts_at_once(
         assert endings == [0] * 8
         told = refusal(provider, sshd.settings(private_key_file=None, agent=False))
         assert "nothing to log in with" in told.reason
+
+
+def test_hosts_that_come_while_the_agent_is_asked_wait_for_it_in_their_own_way(
+    fresh: Callable[[], SshProvider], sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ssh_agent(tmp_path, sshd.client_key) as path, closing(fresh()) as provider:
+        monkeypatch.setenv("SSH_AUTH_SOCK", path)
+        statuses: list[int | None] = []
+
+        def visit(settings: ConnectionSettings) -> None:
+            statuses.append(run(provider, settings, "true\n")[0].exit_status)
+
+        by_agent = sshd.settings(private_key_file=None, agent=True)
+        for settings in (by_agent, by_agent, sshd.settings(), sshd.settings(agent=True)):
+            begin(partial(visit, settings), "visit")
+        wait_until(lambda: statuses == [0] * 4, 20, "all are let in")
+
+
+def test_an_agent_that_hangs_keeps_no_host_waiting_that_does_not_ask_it(
+    fresh: Callable[[], SshProvider], sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chargehand.ssh.identity.AGENT_TIMEOUT_S", 4.0)
+    with socket.socket(socket.AF_UNIX) as agent, closing(fresh()) as provider:
+        agent.bind(str(tmp_path / "agent"))
+        agent.listen(4)
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
+        order: list[str] = []
+
+        def visit(name: str, settings: ConnectionSettings) -> None:
+            run(provider, settings, "true\n")
+            order.append(name)
+
+        begin(partial(visit, "asks", sshd.settings(agent=True)), "asks")
+        begin(partial(visit, "asks not", sshd.settings()), "asks not")
+        wait_until(lambda: len(order) == 2, 20, "both are let in")
+    assert order == ["asks not", "asks"]
 
 
 def test_with_identities_only_the_agent_shows_no_other_key(

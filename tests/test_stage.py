@@ -1,5 +1,6 @@
 """Runs that follow each other on one stage share what they may share, and nothing else."""
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from chargehand.connection import ConnectionSettings
 from chargehand.limits import Limits
 from chargehand.provider import Provider, Session, Stop
+from chargehand.result import HostResult
 from chargehand.runner import Runner, Stage
 from chargehand.script import RenderedScript
 from chargehand.share import TemplateInvocation
@@ -43,6 +45,10 @@ class Play:
 
     def run(self, **hosts: str) -> None:
         """Run a script on hosts, each with the name of its provider."""
+        assert {each.status for each in self.results(**hosts)} == {"succeeded"}
+
+    def results(self, **hosts: str) -> tuple[HostResult, ...]:
+        """The same, whatever comes of it."""
         script = RenderedScript(content=b"true\n")
         shares = [
             TemplateInvocation(
@@ -51,8 +57,7 @@ class Play:
             for host, name in hosts.items()
         ]
         runner = Runner(Limits(), spool=self._folder, find_provider=self.stage.find)
-        result = runner.run(shares, self.stage)
-        assert {each.status for each in result.results} == {"succeeded"}
+        return runner.run(shares, self.stage).results
 
 
 @pytest.fixture
@@ -95,6 +100,56 @@ def test_a_provider_for_threads_has_one_for_each_host(play: Play) -> None:
     play.run(here="threaded", there="threaded")
     (threaded,) = play.made["threaded"]
     assert threaded.callers == [False] * 2
+
+
+def allow_threads(monkeypatch: pytest.MonkeyPatch, most: int, then: int) -> None:
+    """Have so many threads beside strands start at once, and of the first ones only so many at all."""
+    start, begun, ended = threading.Thread.start, [], []
+
+    def start_some(thread: threading.Thread) -> None:
+        if thread.name == "chargehand-elsewhere":
+            if len(begun) - len(ended) >= most or len(begun) == then:
+                raise RuntimeError("can't start new thread")
+            begun.append(thread)
+            work = thread.run
+
+            def run() -> None:
+                work()
+                ended.append(thread)
+
+            thread.run = run  # type: ignore[method-assign]
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_some)
+
+
+def test_where_few_threads_can_be_started_fewer_hosts_are_served_beside_the_strands(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allow_threads(monkeypatch, most=2, then=99)
+    play.run(web1="stranded", **{f"here{number}": "threaded" for number in range(8)})
+    (threaded,) = play.made["threaded"]
+    assert threaded.doors.at_once <= 2
+    assert threaded.doors.closed == threaded.doors.opened == 8
+
+
+def test_where_no_thread_can_be_started_what_would_need_one_is_known_not_to_have_started(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allow_threads(monkeypatch, most=0, then=0)
+    results = play.results(web1="stranded", here="threaded")
+    assert [(each.status, each.code) for each in results] == [("succeeded", ""), ("not_started", "no-thread")]
+    assert not play.made["threaded"][0].callers
+
+
+def test_a_session_is_closed_though_no_thread_can_be_started_any_more(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allow_threads(monkeypatch, most=1, then=1)
+    play.run(web1="stranded", here="threaded")
+    (threaded,) = play.made["threaded"]
+    assert threaded.settled == ["here"]
+    assert threaded.doors.closed == threaded.doors.opened == 1
 
 
 def test_connections_are_kept_for_all_runs_but_the_last(play: Play) -> None:

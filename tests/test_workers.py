@@ -194,6 +194,44 @@ def test_a_worker_that_answers_no_more_is_ended(
     assert run(provider, fleet.settings(), "sleep 5; exit 3")[0].exit_status == 3, "silence alone ends nobody"
 
 
+def test_long_scripts_that_wait_for_a_worker_that_dies_wait_no_longer(
+    provider: WorkersProvider, fleet: Sshd
+) -> None:
+    run(provider, fleet.settings(), "true")
+    (pid,) = pids_of(provider)
+    os.kill(pid, signal.SIGSTOP)
+    script = RenderedScript(content=b"#" * 5_000_000)
+    told: list[str] = []
+
+    def reach(number: int) -> None:
+        try:
+            provider.open(fleet.settings(connect_timeout_s=float(number)), Stop(), script)
+        except Unreachable as trouble:
+            told.append(trouble.code)
+
+    done = [beside(lambda number=number: reach(number)) for number in range(1, 6)]
+    wait_until(lambda: provider._workers[0].busy == len(done), what="all of them wait")
+    os.kill(pid, signal.SIGKILL)
+    assert all(each.wait(10) for each in done)
+    assert told == ["worker-lost"] * len(done)
+
+
+def test_a_death_is_told_though_the_system_starts_no_more_threads(
+    provider: WorkersProvider, fleet: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    def die() -> None:
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        os.kill(pids_of(provider)[0], signal.SIGKILL)
+
+    ending, _ = run(provider, fleet.settings(), "exec sleep 1000", Heard(at_start=die))
+    monkeypatch.undo()
+    assert (ending.code, ending.exit_status) == ("worker-lost", None)
+    assert ending.lost.endswith("the worker process that served it is gone")
+
+
 def test_a_worker_that_is_stopped_can_be_left(fleet: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chargehand.workers.provider.LEAVING_S", 0.2)
     with closing(WorkersProvider(most=1)) as provider:

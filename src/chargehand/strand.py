@@ -379,8 +379,16 @@ def begin(work: Callable[[], object], name: str) -> None:
         threading.Thread(target=work, name=name, daemon=True).start()
 
 
+class NoThreadError(RuntimeError):
+    """The system starts no more threads, so that the work was not begun."""
+
+
 def elsewhere(work: Callable[[], T]) -> T:
-    """Do work that waits in its own way, such as for a program, where that keeps no other strand waiting."""
+    """Do work that waits in its own way, such as for a program, where that keeps no other strand waiting.
+
+    Raises:
+        NoThreadError: There is no such place; or what the work raises.
+    """
     if hub_here() is None:
         return work()
     done: Future[T] = Future()
@@ -393,6 +401,9 @@ def elsewhere(work: Callable[[], T]) -> T:
             done.set_exception(error)
         over.set()
 
-    threading.Thread(target=do, name="chargehand-elsewhere", daemon=True).start()
+    try:
+        threading.Thread(target=do, name="chargehand-elsewhere", daemon=True).start()
+    except RuntimeError as error:
+        raise NoThreadError(str(error)) from error
     over.wait()
     return done.result()

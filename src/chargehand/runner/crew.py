@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from chargehand.event import HostConnecting, HostFinished, Stream
 from chargehand.frozen import frozen
@@ -15,18 +15,20 @@ from chargehand.provider import Provider, Unreachable
 from chargehand.result import HostResult, Status
 from chargehand.runner.herald import Herald
 from chargehand.runner.line import Line, Turn
-from chargehand.runner.outcome import CANCELLED, abandoned, never_started
+from chargehand.runner.outcome import CANCELLED, NO_THREAD, abandoned, never_started
 from chargehand.runner.output import Capture
 from chargehand.runner.stage import Stage
 from chargehand.runner.tally import Tally
 from chargehand.runner.visit import Visit, defect, unreachable, untouched
 from chargehand.runner.watch import Watch
 from chargehand.share import TemplateInvocation
-from chargehand.strand import Hub, Signal, elsewhere
+from chargehand.strand import Hub, NoThreadError, Signal, elsewhere
 
 _T = TypeVar("_T")
 STACK_BYTES = 512 * 1024
 """For each thread, so that a thousand of them fit into little memory."""
+_AGAIN_S: Final = 0.1
+"""After so long a thread is asked for again that the system did not start."""
 
 
 @frozen
@@ -74,6 +76,8 @@ class Crew:
         self._held = ""
         self._withdrawn: set[str] = set()
         self._lock = threading.Lock()
+        self._beside = 0
+        self._crowded = False
 
     def start(self, slots: int, gone: Callable[[], None]) -> int:
         """Let so many hosts have their turns at once, or as many as the system allows.
@@ -192,6 +196,9 @@ class Crew:
         """Take one turn; whatever we do wrong meets its host and nobody else."""
         try:
             return self._apart(turn, partial(self._visit, turn))
+        except NoThreadError:
+            self.finish(untouched(turn.share, NO_THREAD))
+            return None
         except Exception as error:  # noqa: BLE001 - logged by `defect`, and told
             self._own_up(turn, error)
             return None
@@ -199,7 +206,10 @@ class Crew:
     def _part(self, turn: Turn, visit: Visit | None, parted: Signal | None = None) -> None:
         try:
             if visit is not None:
-                self._apart(turn, visit.part)
+                try:
+                    self._apart(turn, visit.part)
+                except NoThreadError:  # the script has ended: what is left to do takes not long
+                    visit.part()
         except Exception as error:  # noqa: BLE001 - logged by `defect`, and told
             self._own_up(turn, error)
         finally:
@@ -207,8 +217,26 @@ class Crew:
                 parted.set()
 
     def _apart(self, turn: Turn, work: Callable[[], _T]) -> _T:
-        """Do a part of a turn: in a thread of its own where its provider would keep other strands waiting."""
-        return work() if self._orders.providers[turn.share.settings.provider].strands else elsewhere(work)
+        """Do a part of a turn: in a thread of its own where its provider would keep other strands waiting.
+
+        Raises:
+            NoThreadError: The system starts none, and none is under way whose end could change that.
+        """
+        if self._orders.providers[turn.share.settings.provider].strands:
+            return work()
+        while True:
+            self._beside += 1
+            try:
+                return elsewhere(work)
+            except NoThreadError:
+                if self._beside == 1:
+                    raise
+            finally:
+                self._beside -= 1
+            if not self._crowded:
+                self._crowded = True
+                self._herald.notice("the system starts no more threads: fewer hosts run at once")
+            Signal().wait(_AGAIN_S)
 
     def _own_up(self, turn: Turn, error: Exception) -> None:
         outcome = defect(turn.share.host, error)

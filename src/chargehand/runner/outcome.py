@@ -1,6 +1,7 @@
 """Outcome: what the way a host's share ended means, as a status, a short name and words."""
 
 import signal
+from typing import Final
 
 from chargehand.frozen import frozen
 from chargehand.provider import Ending
@@ -34,6 +35,9 @@ class Outcome:
     status: Status
     code: str = ""
     reason: str = ""
+
+
+NO_THREAD: Final = Outcome(Status.NOT_STARTED, "no-thread", "the system starts no more threads")
 
 
 def outcome_of(ending: Ending) -> Outcome:

@@ -29,7 +29,7 @@ from paramiko.ssh_exception import SSHException
 from chargehand.frozen import frozen
 from chargehand.provider import Unreachable
 from chargehand.secret import Secret
-from chargehand.strand import elsewhere
+from chargehand.strand import Mutex, elsewhere
 
 AGENT_TIMEOUT_S = 5.0
 _CLASSES = (
@@ -63,6 +63,7 @@ class KeyRing:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._asking = Mutex()
         self._loaded: dict[tuple[Path | Secret, Secret | None], list[Identity] | Locked | Unreachable] = {}
         self._agents: dict[str, _Agent | str] = {}
 
@@ -82,10 +83,10 @@ class KeyRing:
 
     def of_agent(self, socket_path: str) -> tuple[list[Identity], str]:
         """The keys of an agent; or none, and why."""
-        with self._lock:
+        with self._asking:  # an agent is waited for
             if socket_path not in self._agents:
                 try:
-                    self._agents[socket_path] = _Agent(socket_path)
+                    self._agents[socket_path] = elsewhere(lambda: _Agent(socket_path))
                 except (OSError, SSHException, struct.error) as error:
                     self._agents[socket_path] = f"ssh-agent does not answer: {error or type(error).__name__}"
             agent = self._agents[socket_path]
@@ -96,7 +97,7 @@ class KeyRing:
 
     def close(self) -> None:
         """Let go of the agents."""
-        with self._lock:
+        with self._asking:
             for agent in self._agents.values():
                 if isinstance(agent, _Agent):
                     agent.close()

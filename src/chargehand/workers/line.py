@@ -61,7 +61,7 @@ class Line:
         """The same with a message of some length; it waits while others of such are under way."""
         if size_bytes > _LARGE:
             with self._change:
-                while self._large_bytes and self._large_bytes + size_bytes > _ROOM:
+                while not self._broken and self._large_bytes and self._large_bytes + size_bytes > _ROOM:
                     self._change.wait()
                 self._large_bytes += size_bytes
         self.send(message)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Final, NamedTuple
 
 from chargehand.interpreter import start
-from chargehand.strand import Signal, elsewhere
+from chargehand.strand import NoThreadError, Signal, elsewhere
 from chargehand.workers.home import Home
 from chargehand.workers.line import Line
 from chargehand.workers.message import Keep, Leave, Left, Logged, Message, News, Ping, Setup
@@ -127,7 +127,7 @@ class WorkerProcess:
             left = list(self._sessions.values())
         self.line.close()
         self._left.set()
-        lost = Lost(elsewhere(self._obituary))
+        lost = Lost(self._learn())
         for hear in left:
             hear(lost)
         self._fetched.set()
@@ -141,6 +141,15 @@ class WorkerProcess:
         elif isinstance(message, Left):
             self.gone = True
             self._left.set()
+
+    def _learn(self) -> str:
+        """How the process ended, whatever the system allows."""
+        try:
+            return elsewhere(self._obituary)
+        except NoThreadError:  # a process that is killed need not be waited for elsewhere
+            self._process.kill()
+            self._process.wait()
+            return "the worker process that served it is gone"
 
     def _obituary(self) -> str:
         """Fetch the process, which let go of its socket; how it ended."""
