@@ -6,6 +6,8 @@ import os
 import pickle
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -504,3 +506,34 @@ def test_a_worker_ends_with_whoever_started_it_and_by_no_signal_of_others(fleet:
     finally:
         provider.close()
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_worker_in_which_no_strand_can_go_on_ends_with_whoever_started_it() -> None:
+    code = (
+        "import threading\n"
+        "from chargehand.workers import worker\n"
+        "lock = threading.Lock()\n"
+        "worker.Worker.serve = lambda self: lock.acquire() and print(flush=True) or lock.acquire()\n"
+        "worker.main()\n"
+    )
+    ours, theirs = socket.socketpair()
+    with (
+        ours,
+        theirs,
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdin=theirs.fileno(),
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        ) as stuck,
+    ):
+        assert stuck.stdout
+        try:
+            assert stuck.stdout.readline() == b"\n"
+            theirs.close()
+            with pytest.raises(subprocess.TimeoutExpired):
+                stuck.wait(1.5)
+            ours.close()
+            assert stuck.wait(10) == 0
+        finally:
+            stuck.kill()
