@@ -1,5 +1,6 @@
 """Worker processes: one that dies, floods or fails is its hosts' matter; nothing else of a run is changed."""
 
+import errno
 import json
 import logging
 import os
@@ -25,7 +26,7 @@ from chargehand.runner import Runner
 from chargehand.script import RenderedScript
 from chargehand.secret import Secret
 from chargehand.share import TemplateInvocation
-from chargehand.strand import HUBS, Signal, begin
+from chargehand.strand import HUBS, Hub, Signal, begin
 from chargehand.workers import WorkersProvider
 from chargehand.workers.message import WINDOW_BYTES, Ended, Open, Run, pack, unpack
 from chargehand.workers.session import WorkerSession
@@ -231,6 +232,31 @@ def test_a_death_is_told_though_the_system_starts_no_more_threads(
     monkeypatch.undo()
     assert (ending.code, ending.exit_status) == ("worker-lost", None)
     assert ending.lost.endswith("the worker process that served it is gone")
+
+
+def test_where_threads_get_no_hub_no_worker_is_waited_for(
+    provider: WorkersProvider, fleet: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> Hub:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    told: list[Unreachable] = []
+
+    def reach() -> None:
+        try:
+            provider.open(fleet.settings(), Stop())
+        except Unreachable as trouble:
+            told.append(trouble)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr("chargehand.workers.home.Hub", refuse)
+        reacher = threading.Thread(target=reach, daemon=True)
+        reacher.start()
+        reacher.join(10)
+    assert [(each.code, each.reason) for each in told] == [
+        ("worker", "127.0.9.1: no worker process can be started: Too many open files")
+    ]
+    assert run(provider, fleet.settings(), "exit 3")[0].exit_status == 3
 
 
 def test_a_worker_that_is_stopped_can_be_left(fleet: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
