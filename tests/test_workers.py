@@ -224,12 +224,13 @@ def test_a_death_is_told_though_the_system_starts_no_more_threads(
     def refuse(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    def die() -> None:
-        monkeypatch.setattr(threading.Thread, "start", refuse)
-        os.kill(pids_of(provider)[0], signal.SIGKILL)
+    with monkeypatch.context() as meanwhile:
 
-    ending, _ = run(provider, fleet.settings(), "exec sleep 1000", Heard(at_start=die))
-    monkeypatch.undo()
+        def die() -> None:
+            meanwhile.setattr(threading.Thread, "start", refuse)
+            os.kill(pids_of(provider)[0], signal.SIGKILL)
+
+        ending, _ = run(provider, fleet.settings(), "exec sleep 1000", Heard(at_start=die))
     assert (ending.code, ending.exit_status) == ("worker-lost", None)
     assert ending.lost.endswith("the worker process that served it is gone")
 
@@ -380,6 +381,23 @@ def test_as_many_workers_as_hosts_want_and_no_more(fleet: Sshd) -> None:
         assert len(pids_of(provider)) == 3
         assert sorted(workers.count(each) for each in set(workers)) == [2, 3, 3]
         assert not provider._moved, "each went to the right one at once"
+
+
+def test_where_no_more_processes_can_be_started_those_that_there_are_serve_all_hosts(
+    provider: WorkersProvider, fleet: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr("chargehand.workers.process.start", refuse)
+        with pytest.raises(Unreachable) as told:
+            provider.open(fleet.settings(), Stop())
+    assert (told.value.code, told.value.again) == ("worker", True)
+    with closing(provider.open(fleet.settings(), Stop())):
+        monkeypatch.setattr("chargehand.workers.process.start", refuse)
+        workers = reach_all(provider, *(fleet.settings(address=each) for each in ADDRESSES[1:4]))
+    assert workers == pids_of(provider) * 3
 
 
 def test_hosts_of_one_address_have_the_same_worker(provider: WorkersProvider, fleet: Sshd) -> None:
