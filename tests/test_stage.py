@@ -1,5 +1,6 @@
 """Runs that follow each other on one stage share what they may share, and nothing else."""
 
+import errno
 import threading
 from collections.abc import Iterator
 
@@ -12,7 +13,7 @@ from chargehand.result import HostResult
 from chargehand.runner import Runner, Stage
 from chargehand.script import RenderedScript
 from chargehand.share import TemplateInvocation
-from chargehand.strand import HUBS, hub_here
+from chargehand.strand import HUBS, Hub, hub_here
 from chargehand.testing import ScriptedProvider
 
 pytestmark = pytest.mark.skipif(not HUBS, reason="this system has no hubs")
@@ -140,6 +141,19 @@ def test_where_no_thread_can_be_started_what_would_need_one_is_known_not_to_have
     results = play.results(web1="stranded", here="threaded")
     assert [(each.status, each.code) for each in results] == [("succeeded", ""), ("not_started", "no-thread")]
     assert not play.made["threaded"][0].callers
+
+
+def test_nobody_waits_for_a_thread_that_the_system_gives_no_hub(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> Hub:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr("chargehand.runner.stage.Hub", refuse)
+        with pytest.raises(OSError, match="Too many open files"):
+            play.run(web1="stranded")
+    play.run(web1="stranded")
 
 
 def test_a_session_is_closed_though_no_thread_can_be_started_any_more(

@@ -1,11 +1,14 @@
 """Worker processes: one that dies, floods or fails is its hosts' matter; nothing else of a run is changed."""
 
+import errno
 import json
 import logging
 import os
 import pickle
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -23,7 +26,7 @@ from chargehand.runner import Runner
 from chargehand.script import RenderedScript
 from chargehand.secret import Secret
 from chargehand.share import TemplateInvocation
-from chargehand.strand import HUBS, Signal, begin
+from chargehand.strand import HUBS, Hub, Signal, begin
 from chargehand.workers import WorkersProvider
 from chargehand.workers.message import WINDOW_BYTES, Ended, Open, Run, pack, unpack
 from chargehand.workers.session import WorkerSession
@@ -222,14 +225,40 @@ def test_a_death_is_told_though_the_system_starts_no_more_threads(
     def refuse(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    def die() -> None:
-        monkeypatch.setattr(threading.Thread, "start", refuse)
-        os.kill(pids_of(provider)[0], signal.SIGKILL)
+    with monkeypatch.context() as meanwhile:
 
-    ending, _ = run(provider, fleet.settings(), "exec sleep 1000", Heard(at_start=die))
-    monkeypatch.undo()
+        def die() -> None:
+            meanwhile.setattr(threading.Thread, "start", refuse)
+            os.kill(pids_of(provider)[0], signal.SIGKILL)
+
+        ending, _ = run(provider, fleet.settings(), "exec sleep 1000", Heard(at_start=die))
     assert (ending.code, ending.exit_status) == ("worker-lost", None)
     assert ending.lost.endswith("the worker process that served it is gone")
+
+
+def test_where_threads_get_no_hub_no_worker_is_waited_for(
+    provider: WorkersProvider, fleet: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> Hub:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    told: list[Unreachable] = []
+
+    def reach() -> None:
+        try:
+            provider.open(fleet.settings(), Stop())
+        except Unreachable as trouble:
+            told.append(trouble)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr("chargehand.workers.home.Hub", refuse)
+        reacher = threading.Thread(target=reach, daemon=True)
+        reacher.start()
+        reacher.join(10)
+    assert [(each.code, each.reason) for each in told] == [
+        ("worker", "127.0.9.1: no worker process can be started: Too many open files")
+    ]
+    assert run(provider, fleet.settings(), "exit 3")[0].exit_status == 3
 
 
 def test_a_worker_that_is_stopped_can_be_left(fleet: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,6 +382,23 @@ def test_as_many_workers_as_hosts_want_and_no_more(fleet: Sshd) -> None:
         assert len(pids_of(provider)) == 3
         assert sorted(workers.count(each) for each in set(workers)) == [2, 3, 3]
         assert not provider._moved, "each went to the right one at once"
+
+
+def test_where_no_more_processes_can_be_started_those_that_there_are_serve_all_hosts(
+    provider: WorkersProvider, fleet: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr("chargehand.workers.process.start", refuse)
+        with pytest.raises(Unreachable) as told:
+            provider.open(fleet.settings(), Stop())
+    assert (told.value.code, told.value.again) == ("worker", True)
+    with closing(provider.open(fleet.settings(), Stop())):
+        monkeypatch.setattr("chargehand.workers.process.start", refuse)
+        workers = reach_all(provider, *(fleet.settings(address=each) for each in ADDRESSES[1:4]))
+    assert workers == pids_of(provider) * 3
 
 
 def test_hosts_of_one_address_have_the_same_worker(provider: WorkersProvider, fleet: Sshd) -> None:
@@ -505,3 +551,34 @@ def test_a_worker_ends_with_whoever_started_it_and_by_no_signal_of_others(fleet:
     finally:
         provider.close()
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_worker_in_which_no_strand_can_go_on_ends_with_whoever_started_it() -> None:
+    code = (
+        "import threading\n"
+        "from chargehand.workers import worker\n"
+        "lock = threading.Lock()\n"
+        "worker.Worker.serve = lambda self: lock.acquire() and print(flush=True) or lock.acquire()\n"
+        "worker.main()\n"
+    )
+    ours, theirs = socket.socketpair()
+    with (
+        ours,
+        theirs,
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdin=theirs.fileno(),
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        ) as stuck,
+    ):
+        assert stuck.stdout
+        try:
+            assert stuck.stdout.readline() == b"\n"
+            theirs.close()
+            with pytest.raises(subprocess.TimeoutExpired):
+                stuck.wait(1.5)
+            ours.close()
+            assert stuck.wait(10) == 0
+        finally:
+            stuck.kill()

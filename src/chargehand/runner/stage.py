@@ -72,7 +72,13 @@ class Stage:
         self._keeping = False
 
     def serve(self, work: Work, gone: Callable[[], None]) -> None:
-        """Do a run's work in the thread that all runs share; `gone` is called when it is done."""
+        """Do a run's work in the thread that all runs share; `gone` is called when it is done.
+
+        Raises:
+            OSError: The system gives no hub.
+        """
+        if self._thread is None:
+            self._thread = self._begin()
         self._idle.clear()
         idle = self._idle
 
@@ -84,11 +90,16 @@ class Stage:
                 gone()
 
         self._works.put(do)
-        if self._thread is None:
-            self._thread = threading.Thread(
-                target=_serve, args=(self._works,), name="chargehand-stage", daemon=True
-            )
-            self._thread.start()
+
+    def _begin(self) -> threading.Thread:
+        begun: SimpleQueue[OSError | None] = SimpleQueue()
+        thread = threading.Thread(
+            target=_serve, args=(self._works, begun), name="chargehand-stage", daemon=True
+        )
+        thread.start()
+        if trouble := begun.get():
+            raise trouble
+        return thread
 
     def _provider(self, name: str, factory: Callable[[], Provider]) -> Provider:
         with self._lock:
@@ -137,8 +148,14 @@ class _Lent:
         """Nothing: others use it after us."""
 
 
-def _serve(works: "SimpleQueue[Work | None]") -> None:
-    with closing(Hub()) as hub:
+def _serve(works: "SimpleQueue[Work | None]", begun: "SimpleQueue[OSError | None]") -> None:
+    try:
+        hub = Hub()
+    except OSError as error:
+        begun.put(error)
+        return
+    begun.put(None)
+    with closing(hub):
         while (work := works.get()) is not None:
             work(hub)
 

@@ -26,7 +26,11 @@ class Home(Protocol):
 
 
 def find_home() -> Home:
-    """The home of whoever calls this."""
+    """The home of whoever calls this.
+
+    Raises:
+        OSError: The system gives none.
+    """
     hub = hub_here()
     return ThreadHome() if hub is None else StrandHome(hub)
 
@@ -46,17 +50,24 @@ class StrandHome:
 
 
 class ThreadHome:
-    """A hub in a thread of its own, where those who are served are threads."""
+    """A hub in a thread of its own, where those who are served are threads.
+
+    Raises:
+        OSError: The system gives no hub.
+    """
 
     hub: Hub
 
     def __init__(self) -> None:
+        self._trouble: OSError | None = None
         self._works: deque[Callable[[], object] | None] = deque()
         self._stir = Signal()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="chargehand-workers", daemon=True)
         self._thread.start()
         self._ready.wait()
+        if self._trouble:
+            raise self._trouble
 
     def begin(self, work: Callable[[], object]) -> None:
         """See `Home.begin`."""
@@ -70,8 +81,14 @@ class ThreadHome:
         self._thread.join()
 
     def _serve(self) -> None:
-        with closing(Hub()) as self.hub:
+        try:
+            self.hub = Hub()
+        except OSError as error:
+            self._trouble = error
+            return
+        finally:
             self._ready.set()
+        with closing(self.hub):
             self.hub.spawn(self._begin_all)
             self.hub.run()
 

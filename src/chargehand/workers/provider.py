@@ -110,7 +110,13 @@ class WorkersProvider:
             if number is None:
                 number = self._places[place] = self._choose()
             if number == len(self._workers):
-                self._workers.append(WorkerProcess(self._home, self._share))
+                try:
+                    self._workers.append(WorkerProcess(self._home, self._share))
+                except OSError:
+                    if not self._workers:
+                        raise
+                    self._most = len(self._workers)  # those that there are serve all
+                    number = self._places[place] = self._choose()
             worker = self._workers[number]
             while not worker.admit(session.number, session.hear):
                 worker = self._workers[number] = WorkerProcess(self._home, self._share)

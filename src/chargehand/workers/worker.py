@@ -1,17 +1,20 @@
 """The worker: a process that reaches hosts for a run, each in a strand, and tells it what comes of that.
 
 It is started by `chargehand.workers.process` with one socket as its standard input. When the other end is
-closed, which may come by force, it ends at once: connections drop, and hosts stop what they run for us.
+closed, which may come by force, it ends at once: connections drop, and hosts stop what they run for us. A
+thread sees to that where something keeps all strands waiting.
 """
 
 import logging
 import os
+import select
 import signal
 import socket
 import threading
+import time
 import traceback
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from types import FrameType
 from typing import Final
@@ -35,6 +38,8 @@ from chargehand.workers.message import (
 from chargehand.workers.served import Served
 
 _IGNORED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_LATER_S: Final = 1.0
+"""For the strands to end the process themselves."""
 
 
 class Worker:
@@ -130,9 +135,20 @@ def main() -> None:
     connection = socket.socket(fileno=os.dup(0))
     with open(os.devnull) as nothing:  # noqa: PTH123 - a descriptor, not a document
         os.dup2(nothing.fileno(), 0)
+    with suppress(RuntimeError):  # the system starts no more threads
+        threading.Thread(target=_end_with, args=(connection.fileno(),), daemon=True).start()
     with closing(Hub()) as hub:
         hub.spawn(Worker(Line(connection, hub), hub).serve)
         hub.run()
+    os._exit(os.EX_OK)
+
+
+def _end_with(descriptor: int) -> None:
+    """End when the other end of a socket is closed."""
+    closed = select.poll()
+    closed.register(descriptor, 0)
+    closed.poll()
+    time.sleep(_LATER_S)
     os._exit(os.EX_OK)
 
 
