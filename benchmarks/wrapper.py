@@ -80,10 +80,10 @@ def _ask(request: str, stdin: bytes) -> tuple[Turn, bytes]:
         stderr=subprocess.DEVNULL,
     )
     assert shell.stdin and shell.stdout  # noqa: PT018 - pipes were asked for
-    if stdin:
-        shell.stdin.write(stdin)
-    shell.stdin.close()
-    said = shell.stdout.read()
+    with shell.stdout as stdout, shell.stdin as pipe:
+        pipe.write(stdin)
+        pipe.close()
+        said = stdout.read()
     _, status, used = os.wait4(shell.pid, 0)
     shell.returncode = os.waitstatus_to_exitcode(status)
     return Turn(used.ru_utime + used.ru_stime, time.monotonic() - begun), said

@@ -28,6 +28,7 @@ from paramiko.message import Message
 from paramiko.packet import Packetizer
 from paramiko.ssh_exception import SSHException
 
+from chargehand.beside import begin
 from chargehand.connection import ConnectionSettings, JumpHost
 from chargehand.provider import Stop, Unreachable, find_provider
 from chargehand.secret import Secret
@@ -38,7 +39,6 @@ from chargehand.ssh.identity import KeyRing, Locked
 from chargehand.ssh.packets import Packets, PlainPackets, _Seal
 from chargehand.ssh.route import find
 from chargehand.ssh.transport import SshTransport
-from chargehand.strand import begin
 from heard import run
 from sshd import Account, Sshd, make_key, wait_until
 

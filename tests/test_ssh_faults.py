@@ -27,6 +27,7 @@ from chargehand.secret import Secret
 from chargehand.ssh import SshProvider
 from chargehand.ssh.gate import Gate
 from chargehand.ssh.interrupt import Interrupt
+from chargehand.ssh.memory import usual_file
 from chargehand.ssh.packets import Packets
 from chargehand.ssh.transport import SshTransport
 from heard import Heard, run
@@ -532,6 +533,19 @@ def test_a_host_that_does_not_bear_what_goes_ahead_is_remembered_too(sshd: Sshd,
             assert run(provider, known, "true\n")[0].exit_status == 0
             provider.close()
             assert len(seen) == connections
+
+
+@pytest.mark.parametrize("runs_in", ["thread"])
+def test_what_hosts_want_is_remembered_below_a_home_that_is_there_or_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+    assert usual_file() is None
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert usual_file() == tmp_path / ".cache/chargehand/key-exchanges.json"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert usual_file() == tmp_path / "cache/chargehand/key-exchanges.json"
 
 
 def test_a_memory_that_cannot_be_written_is_done_without(sshd: Sshd) -> None:

@@ -12,7 +12,8 @@ from functools import partial
 import pytest
 from greenlet import getcurrent
 
-from chargehand.strand import Condition, Hub, Mutex, Signal, begin, elsewhere, hub_here
+from chargehand.beside import begin, elsewhere
+from chargehand.strand import Condition, Hub, Mutex, Signal, hub_here
 from strands import in_strand
 
 

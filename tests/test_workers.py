@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from chargehand.beside import begin
 from chargehand.connection import Become, ConnectionSettings, JumpHost
 from chargehand.event import Stream
 from chargehand.limits import Limits
@@ -26,7 +27,7 @@ from chargehand.runner import Runner
 from chargehand.script import RenderedScript
 from chargehand.secret import Secret
 from chargehand.share import TemplateInvocation
-from chargehand.strand import HUBS, Hub, Signal, begin
+from chargehand.strand import HUBS, Hub, Signal
 from chargehand.workers import WorkersProvider
 from chargehand.workers.message import WINDOW_BYTES, Ended, Open, Run, pack, unpack
 from chargehand.workers.session import WorkerSession

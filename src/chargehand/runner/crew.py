@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
+from chargehand.beside import NoThreadError, elsewhere
 from chargehand.event import HostConnecting, HostFinished, Stream
 from chargehand.frozen import frozen
 from chargehand.limits import Retry
@@ -22,7 +23,7 @@ from chargehand.runner.tally import Tally
 from chargehand.runner.visit import Visit, defect, unreachable, untouched
 from chargehand.runner.watch import Watch
 from chargehand.share import TemplateInvocation
-from chargehand.strand import Hub, NoThreadError, Signal, elsewhere
+from chargehand.strand import Hub, Signal
 
 _T = TypeVar("_T")
 STACK_BYTES = 512 * 1024

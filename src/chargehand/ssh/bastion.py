@@ -8,12 +8,13 @@ from functools import partial
 
 from paramiko.ssh_exception import ChannelException, SSHException
 
+from chargehand.beside import begin
 from chargehand.connection import ConnectionSettings
 from chargehand.provider import Unreachable
 from chargehand.ssh.interrupt import Interrupt
 from chargehand.ssh.line import ChannelLine
 from chargehand.ssh.link import Link
-from chargehand.strand import Signal, begin
+from chargehand.strand import Signal
 
 CHANNELS = (
     10  # hosts on one connection: as many as sshd's MaxSessions allows, for servers that count them all

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import paramiko
 
+from chargehand.beside import elsewhere
 from chargehand.frozen import frozen
 from chargehand.provider import Unreachable
-from chargehand.strand import elsewhere
 
 USER_FILE = "~/.ssh/config"
 SYSTEM_FILE = "/etc/ssh/ssh_config"

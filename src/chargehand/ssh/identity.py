@@ -26,10 +26,11 @@ from paramiko.agent import AgentSSH
 from paramiko.message import Message
 from paramiko.ssh_exception import SSHException
 
+from chargehand.beside import elsewhere
 from chargehand.frozen import frozen
 from chargehand.provider import Unreachable
 from chargehand.secret import Secret
-from chargehand.strand import Mutex, elsewhere
+from chargehand.strand import Mutex
 
 AGENT_TIMEOUT_S = 5.0
 _CLASSES = (

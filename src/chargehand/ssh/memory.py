@@ -12,10 +12,11 @@ _MOST: Final = 50_000
 
 def usual_file() -> Path | None:
     """Where it is kept: below ``XDG_CACHE_HOME``, else ``~/.cache``; None where nobody is at home."""
-    with suppress(RuntimeError):
-        folder = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-        return Path(folder) / "chargehand" / "key-exchanges.json"
-    return None
+    if not (folder := os.environ.get("XDG_CACHE_HOME")):
+        with suppress(RuntimeError):
+            home = Path.home()
+            folder = str(home / ".cache") if home.is_dir() else ""
+    return Path(folder) / "chargehand" / "key-exchanges.json" if folder else None
 
 
 class Memory:

@@ -16,6 +16,7 @@ from paramiko.common import MSG_NEWKEYS, cMSG_KEXINIT, cMSG_NEWKEYS
 from paramiko.message import Message
 from paramiko.ssh_exception import SSHException
 
+from chargehand.beside import begin
 from chargehand.ssh.agreement import (
     AGREEMENTS,
     CHOICES,
@@ -31,7 +32,7 @@ from chargehand.ssh.foresight import PATIENCE_S, Foresight, Misjudged, Unheard
 from chargehand.ssh.message import KEEPALIVE, mpint, text
 from chargehand.ssh.packets import Packets, PlainPackets
 from chargehand.ssh.wire import Wire
-from chargehand.strand import Signal, begin, hub_here
+from chargehand.strand import Signal, hub_here
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NamedTuple
 
+from chargehand.beside import NoThreadError, elsewhere
 from chargehand.interpreter import start
-from chargehand.strand import NoThreadError, Signal, elsewhere
+from chargehand.strand import Signal
 from chargehand.workers.home import Home
 from chargehand.workers.line import Line
 from chargehand.workers.message import Keep, Leave, Left, Logged, Message, News, Ping, Setup
