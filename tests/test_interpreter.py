@@ -6,14 +6,19 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import pytest
+
 import chargehand
 
 SOURCE = Path(chargehand.__file__).parents[1]
 
 
-def test_a_template_is_rendered_where_chargehand_is_installed_for_the_user_alone(tmp_path: Path) -> None:
-    python, home = getattr(sys, "_base_executable", sys.executable), tmp_path / "home"
-    environ = {"HOME": str(home), "PATH": os.environ["PATH"]}
+@pytest.mark.parametrize("variable", ["HOME", "PYTHONUSERBASE"])
+def test_a_template_is_rendered_where_chargehand_is_installed_for_the_user_alone(
+    tmp_path: Path, variable: str
+) -> None:
+    python = getattr(sys, "_base_executable", sys.executable)
+    environ = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], variable: str(tmp_path / "own")}
 
     def said(*words: str, folder: Path = tmp_path) -> str:
         done = subprocess.run(

@@ -39,12 +39,12 @@ def start(
 
 
 def _options() -> Iterator[str]:
-    """As ``-I``, but for what the user installed, if we may be among that."""
-    yield from ("-E", "-P", "-X", "utf8")
+    """As ``-I`` with this environment, but for what the user installed, if we may be among that."""
+    yield from ("-P", "-X", "utf8")
     if not site.ENABLE_USER_SITE:
         yield "-s"
 
 
 def _at_home() -> Sequence[str]:
     """What tells where that is."""
-    return ("HOME",) if site.ENABLE_USER_SITE else ()
+    return ("HOME", "PYTHONUSERBASE") if site.ENABLE_USER_SITE else ()
