@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -39,8 +38,10 @@ from chargehand.ssh.identity import KeyRing, Locked
 from chargehand.ssh.packets import Packets, PlainPackets, _Seal
 from chargehand.ssh.route import find
 from chargehand.ssh.transport import SshTransport
-from heard import run
+from chargehand.strand import Signal
+from heard import Heard, run
 from sshd import Account, Sshd, make_key, wait_until
+from strands import at_once
 
 pytestmark = [pytest.mark.sshd, pytest.mark.usefixtures("runs_in")]
 
@@ -79,7 +80,7 @@ import sys, paramiko
 paramiko.__version__ = "99.0"
 from chargehand.connection import ConnectionSettings
 from chargehand.ssh import SshProvider, StockSshProvider
-from heard import run
+from heard import Heard, run
 provider = SshProvider()
 print(provider.strands, provider.kind.__name__, "chargehand.ssh.transport" in sys.modules)
 address, port, key, known = sys.argv[1:]
@@ -177,8 +178,7 @@ def test_accept_new_records_a_key_once_however_many_meet_it(
     known = tmp_path / "new" / "known_hosts"
     settings = sshd.settings(known_hosts_files=(str(known),), host_key_policy="accept-new")
     providers = [fresh() for _ in range(4)]
-    with ThreadPoolExecutor(8) as pool:
-        endings = list(pool.map(lambda number: run(providers[number % 4], settings, "true\n")[0], range(16)))
+    endings = at_once(lambda number: run(providers[number % 4], settings, "true\n")[0], range(16))
     assert [ending.exit_status for ending in endings] == [0] * 16
     assert known.read_text() == sshd.known_hosts.read_text()
     assert known.stat().st_mode & 0o777 == 0o600
@@ -483,9 +483,7 @@ def test_the_agent_signs_for_many_hosts_at_once(
     with ssh_agent(tmp_path, tmp_path / "other", sshd.client_key) as path:
         monkeypatch.setenv("SSH_AUTH_SOCK", path)
         settings = sshd.settings(private_key_file=None, agent=True)
-        with ThreadPoolExecutor(4) as pool:
-            endings = list(pool.map(lambda _: run(provider, settings, "true\n")[0].exit_status, range(8)))
-        assert endings == [0] * 8
+        assert at_once(lambda _: run(provider, settings, "true\n")[0].exit_status, range(8)) == [0] * 8
         told = refusal(provider, sshd.settings(private_key_file=None, agent=False))
         assert "nothing to log in with" in told.reason
 
@@ -611,8 +609,9 @@ def test_an_address_no_command_line_would_survive_is_refused(
     assert refusal(provider, sshd.settings(address=address)).code == "address"
 
 
-def test_a_proxy_command_carries_the_connection(provider: SshProvider, sshd: Sshd, tmp_path: Path) -> None:
-    relay = tmp_path / "relay.py"
+def write_relay(folder: Path) -> Path:
+    """A program that connects its stdin and stdout to an address and port."""
+    relay = folder / "relay.py"
     relay.write_text(
         "import os, socket, sys, threading\n"
         "line = socket.create_connection((sys.argv[1], int(sys.argv[2])))\n"
@@ -621,11 +620,35 @@ def test_a_proxy_command_carries_the_connection(provider: SshProvider, sshd: Ssh
         "threading.Thread(target=up, daemon=True).start()\n"
         "while chunk := line.recv(65536): os.write(1, chunk)\n"
     )
+    return relay
+
+
+def test_a_proxy_command_carries_the_connection(provider: SshProvider, sshd: Sshd, tmp_path: Path) -> None:
+    relay = write_relay(tmp_path)
     settings = sshd.settings(proxy_command=f"python3 {relay} %h %p")
     assert run(provider, settings, "echo through\n")[1].stdout == b"through\n"
     told = refusal(provider, sshd.settings(proxy_command="echo no way in >&2; exit 1"))
     assert told.code == "connection-lost"
     assert "saying `no way in`" in told.reason
+
+
+def test_a_proxy_command_that_does_not_want_to_end_keeps_no_other_host_waiting(
+    provider: SshProvider, sshd: Sshd, tmp_path: Path
+) -> None:
+    relay = write_relay(tmp_path)
+    stubborn = f"sh -c 'trap \"\" TERM; python3 {relay} %h %p; sleep 60'"
+    order: list[str] = []
+    begun = Signal()
+
+    def visit(name: str, settings: ConnectionSettings) -> None:
+        run(provider, settings, "true\n", Heard(at_start=begun.set))
+        order.append(name)
+
+    begin(partial(visit, "stubborn", sshd.settings(proxy_command=stubborn)), "stubborn")
+    assert begun.wait(20)
+    visit("quick", sshd.settings())
+    wait_until(lambda: len(order) == 2, 20, "both have come to their ends")
+    assert order == ["quick", "stubborn"]
 
 
 @pytest.mark.root
@@ -636,11 +659,10 @@ def test_many_at_once_through_a_jump_host_all_arrive_on_few_connections(
         Account() as account,
         Sshd(tmp_path / "host", max_startups="10:30:100") as server,
         beside(server, tmp_path / "jump", max_startups="10:30:100") as jump,
-        ThreadPoolExecutor(50) as pool,
         closing(kind()) as provider,
     ):
         settings = through(server, jump, user=account.name, start_timeout_s=120)
-        endings = list(pool.map(lambda _: run(provider, settings, "true\n")[0].exit_status, range(50)))
+        endings = at_once(lambda _: run(provider, settings, "true\n")[0].exit_status, range(50))
         assert jump.log().count("Accepted publickey") <= 5
     assert endings == [0] * 50
 
@@ -650,9 +672,7 @@ def test_hosts_behind_a_jump_host_share_its_connection(
 ) -> None:
     with beside(sshd, tmp_path / "jump") as jump:
         settings = through(sshd, jump)
-        with ThreadPoolExecutor(8) as pool:
-            endings = list(pool.map(lambda _: run(provider, settings, "true\n")[0].exit_status, range(8)))
-        assert endings == [0] * 8
+        assert at_once(lambda _: run(provider, settings, "true\n")[0].exit_status, range(8)) == [0] * 8
         assert jump.log().count("Accepted publickey") == 1
 
 

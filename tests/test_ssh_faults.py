@@ -32,6 +32,7 @@ from chargehand.ssh.packets import Packets
 from chargehand.ssh.transport import SshTransport
 from heard import Heard, run
 from sshd import Account, Sshd, make_key, wait_until
+from strands import at_once
 
 pytestmark = [pytest.mark.sshd, pytest.mark.usefixtures("runs_in")]
 
@@ -672,14 +673,13 @@ def test_a_gate_lets_so_many_in_and_gives_their_places_on() -> None:
 
 
 @pytest.mark.root
-def test_a_hundred_at_once_to_a_default_sshd_all_arrive(tmp_path: Path) -> None:
+def test_a_hundred_at_once_to_a_default_sshd_all_arrive(kind: type[SshProvider], tmp_path: Path) -> None:
     """By an account of their own: what root's start-up files cost is none of our business."""
-    provider = SshProvider()
+    provider = kind()
     with Account() as account, Sshd(tmp_path, max_startups="10:30:100") as server:
         patience = {"banner_timeout_s": 60, "auth_timeout_s": 60, "start_timeout_s": 120}
         settings = server.settings(user=account.name, **patience)
-        with ThreadPoolExecutor(100) as pool:
-            endings = list(pool.map(lambda _: run(provider, settings, "true\n")[0].exit_status, range(100)))
+        endings = at_once(lambda _: run(provider, settings, "true\n")[0].exit_status, range(100))
     provider.close()
     assert endings == [0] * 100
 

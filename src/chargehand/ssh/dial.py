@@ -7,6 +7,7 @@ import tempfile
 import threading
 import time
 
+from chargehand.beside import NoThreadError, elsewhere
 from chargehand.provider import Unreachable
 from chargehand.ssh.failure import Throttled, network, shown
 from chargehand.ssh.interrupt import Interrupt
@@ -90,6 +91,10 @@ def _connect(family: socket.AddressFamily, where: Where, timeout_s: float, inter
     return line
 
 
+PARTING_S = 2.0
+"""For a proxy command to end by itself when it is told to."""
+
+
 class ProxyCommand:
     """A running proxy command: a pair of sockets joins its stdin and stdout to the Wire."""
 
@@ -123,11 +128,18 @@ class ProxyCommand:
         """End it; its line is closed by the Wire."""
         self._program.terminate()
         try:
-            self._program.wait(2)
-        except subprocess.TimeoutExpired:
+            elsewhere(self._await_end)  # it may not want to
+        except NoThreadError:
             self._program.kill()
             self._program.wait()
         self._words.close()
+
+    def _await_end(self) -> None:
+        try:
+            self._program.wait(PARTING_S)
+        except subprocess.TimeoutExpired:
+            self._program.kill()
+            self._program.wait()
 
 
 def _is_v4(name: str) -> bool:
