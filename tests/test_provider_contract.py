@@ -63,7 +63,6 @@ WAYS = {
     "ssh, a thread a host": ("ssh", "thread"),
     "ssh, stock paramiko": ("ssh-stock", "thread"),
     "ssh, worker processes": ("ssh-processes", "strand"),
-    "ssh, worker processes, a thread a host": ("ssh-processes", "thread"),
 }
 
 

@@ -97,10 +97,11 @@ def test_a_provider_that_waits_in_its_own_way_does_so_beside_the_strands(play: P
     assert (stranded.closed_in, threaded.closed_in) == ([True], [False])
 
 
-def test_a_provider_for_threads_has_one_for_each_host(play: Play) -> None:
+def test_where_no_provider_knows_strands_nobody_serves_them(play: Play) -> None:
     play.run(here="threaded", there="threaded")
     (threaded,) = play.made["threaded"]
     assert threaded.callers == [False] * 2
+    assert play.stage._thread is None
 
 
 def allow_threads(monkeypatch: pytest.MonkeyPatch, most: int, then: int) -> None:

@@ -27,7 +27,7 @@ from chargehand.runner import Runner
 from chargehand.script import RenderedScript
 from chargehand.secret import Secret
 from chargehand.share import TemplateInvocation
-from chargehand.strand import HUBS, Hub, Signal
+from chargehand.strand import HUBS, Signal
 from chargehand.workers import WorkersProvider
 from chargehand.workers.message import WINDOW_BYTES, Ended, Open, Run, pack, unpack
 from chargehand.workers.session import WorkerSession
@@ -37,7 +37,7 @@ from sshd import Sshd, wait_until
 pytestmark = [
     pytest.mark.sshd,
     pytest.mark.usefixtures("runs_in"),
-    pytest.mark.parametrize("runs_in", ["thread", "strand"]),
+    pytest.mark.parametrize("runs_in", ["strand"]),
     pytest.mark.skipif(not HUBS, reason="this system has no hubs"),
 ]
 
@@ -235,31 +235,6 @@ def test_a_death_is_told_though_the_system_starts_no_more_threads(
         ending, _ = run(provider, fleet.settings(), "exec sleep 1000", Heard(at_start=die))
     assert (ending.code, ending.exit_status) == ("worker-lost", None)
     assert ending.lost.endswith("the worker process that served it is gone")
-
-
-def test_where_threads_get_no_hub_no_worker_is_waited_for(
-    provider: WorkersProvider, fleet: Sshd, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse() -> Hub:
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-
-    told: list[Unreachable] = []
-
-    def reach() -> None:
-        try:
-            provider.open(fleet.settings(), Stop())
-        except Unreachable as trouble:
-            told.append(trouble)
-
-    with monkeypatch.context() as meanwhile:
-        meanwhile.setattr("chargehand.workers.home.Hub", refuse)
-        reacher = threading.Thread(target=reach, daemon=True)
-        reacher.start()
-        reacher.join(10)
-    assert [(each.code, each.reason) for each in told] == [
-        ("worker", "127.0.9.1: no worker process can be started: Too many open files")
-    ]
-    assert run(provider, fleet.settings(), "exit 3")[0].exit_status == 3
 
 
 def test_a_worker_that_is_stopped_can_be_left(fleet: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -141,7 +141,7 @@ class Provider(Protocol):
 
     Attributes:
         strands: Whether it and its sessions wait in the ways of `chargehand.strand` and no other, so that one
-            thread can serve all hosts.
+            thread can serve all hosts. Then they are called in strands of one hub, else in threads.
     """
 
     strands: bool

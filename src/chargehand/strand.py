@@ -19,13 +19,12 @@ from itertools import count
 from threading import get_ident
 from time import monotonic
 from types import TracebackType
-from typing import Final, TypeVar
+from typing import Final
 
 from greenlet import getcurrent, greenlet
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
 HUBS: Final = hasattr(select, "epoll") and hasattr(os, "eventfd")
 """Whether this system can run hubs; where it cannot, threads do the same work."""
 

@@ -12,8 +12,7 @@ from typing import Final, NamedTuple
 
 from chargehand.beside import NoThreadError, elsewhere
 from chargehand.interpreter import start
-from chargehand.strand import Signal
-from chargehand.workers.home import Home
+from chargehand.strand import Hub, Signal
 from chargehand.workers.line import Line
 from chargehand.workers.message import Keep, Leave, Left, Logged, Message, News, Ping, Setup
 
@@ -38,7 +37,7 @@ class WorkerProcess:
     """One worker.
 
     Args:
-        home: Where it is heard.
+        hub: Of the strands that it serves, and of one that hears it.
         keeps: How many connections it keeps when their script has ended.
 
     Attributes:
@@ -49,7 +48,7 @@ class WorkerProcess:
         OSError: The system starts no more processes.
     """
 
-    def __init__(self, home: Home, keeps: int) -> None:
+    def __init__(self, hub: Hub, keeps: int) -> None:
         self.gone = False
         self._deaf = False
         self._lock = threading.Lock()
@@ -63,10 +62,10 @@ class WorkerProcess:
             except OSError:
                 ours.close()
                 raise
-        self.line = Line(ours, home.hub)
+        self.line = Line(ours, hub)
         level = logging.getLogger("chargehand").getEffectiveLevel()
         self.line.send(Setup(dict(os.environ), level, keeps))
-        home.begin(self._listen)
+        hub.spawn(self._listen, serves=True)
 
     @property
     def busy(self) -> int:

@@ -9,8 +9,7 @@ from typing import Final
 from chargehand.connection import ConnectionSettings, title
 from chargehand.provider import Stop, Unreachable
 from chargehand.script import RenderedScript
-from chargehand.strand import HUBS
-from chargehand.workers.home import Home, find_home
+from chargehand.strand import HUBS, strand_here
 from chargehand.workers.process import WorkerProcess
 from chargehand.workers.session import WorkerSession
 
@@ -42,7 +41,6 @@ class WorkersProvider:
         self._keeps = 0
         self._numbers = count()
         self._lock = threading.Lock()
-        self._home: Home | None = None
         self._workers: list[WorkerProcess] = []
         self._places: dict[str, int] = {}
         self._moved: dict[str, str] = {}
@@ -81,14 +79,11 @@ class WorkersProvider:
         """End the workers, one after the other: they save what they learned in the same file."""
         with self._lock:
             workers, self._workers, self._places = self._workers, [], {}
-            home, self._home = self._home, None
         until = monotonic() + LEAVING_S
         for worker in workers:
             worker.leave(max(0.0, until - monotonic()))
         for worker in workers:
             worker.fetch()
-        if home is not None:
-            home.close()
 
     @property
     def _share(self) -> int:
@@ -104,14 +99,13 @@ class WorkersProvider:
     def _find(self, place: str, session: WorkerSession) -> WorkerProcess:
         """The worker of a place, which has admitted the session."""
         with self._lock:
-            if self._home is None:
-                self._home = find_home()
+            hub = strand_here().hub
             number = self._places.get(place)
             if number is None:
                 number = self._places[place] = self._choose()
             if number == len(self._workers):
                 try:
-                    self._workers.append(WorkerProcess(self._home, self._share))
+                    self._workers.append(WorkerProcess(hub, self._share))
                 except OSError:
                     if not self._workers:
                         raise
@@ -119,7 +113,7 @@ class WorkersProvider:
                     number = self._places[place] = self._choose()
             worker = self._workers[number]
             while not worker.admit(session.number, session.hear):
-                worker = self._workers[number] = WorkerProcess(self._home, self._share)
+                worker = self._workers[number] = WorkerProcess(hub, self._share)
             return worker
 
     def _choose(self) -> int:
